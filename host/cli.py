@@ -1,0 +1,377 @@
+"""The `descant` command: reads the command line and hands over; the work is in host/edge.
+
+Thread: main, everywhere. Nothing heavy is imported before a command needs it: `descant --help` is quick.
+Exit codes: 0 done; 1 it failed, with three lines on standard error; 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from descant.host.edge.errors_shown import Interrupted, show
+from descant.host.edge.eval_app import app as eval_app
+
+MAX_SECONDS = 3600.0
+
+
+class _Commands(TyperGroup):
+    """Commands in which Ctrl-C is Python's own KeyboardInterrupt, which nothing takes for an error, and past
+    which it is one of ours: the library that reads the command line would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
+
+app = typer.Typer(
+    name="descant",
+    cls=_Commands,
+    help="Music that answers a controller, a hum or a DAW, in time with the song.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+presets_app = typer.Typer(help="Look at presets, the shipped ones and your own.", no_args_is_help=True)
+app.add_typer(presets_app, name="presets")
+models_app = typer.Typer(help="Fetch MusicGen and codecs, look at them, remove them.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(eval_app, name="eval")
+plugin_app = typer.Typer(help="Build the DAW plugin and put it where DAWs look.", no_args_is_help=True)
+app.add_typer(plugin_app, name="plugin")
+
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="Model: embedded (ships), the id of a pulled one, or a folder."),
+]
+ModelId = Annotated[str, typer.Argument(metavar="ID", help="As on huggingface.co: owner/name.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, max=64, help="Torch threads; 0 leaves a core to the DAW.")
+]
+Endpoint = Annotated[
+    str, typer.Option("--endpoint", help="ipc://PATH or tcp://127.0.0.1:PORT; empty: your runtime folder.")
+]
+PresetFolders = Annotated[
+    list[Path], typer.Option("--presets", help="A further folder of preset files; may be given again.")
+]
+
+
+def _file(text: str) -> Path:
+    """A file to write, as the command line names it; no name at all would mean the folder one is in."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty: name a file.")
+    return Path(text)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from descant.host.edge.machine import version_of
+
+        typer.echo(f"descant {version_of('descant')}")
+        raise typer.Exit
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no length.")
+    return value
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Music that answers a controller, a hum or a DAW, in time with the song."""
+
+
+@app.command()
+def render(
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", parser=_file, metavar="WAV", help="The WAV file to write, in a folder that exists."
+        ),
+    ],
+    prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="The music wanted, in words.")] = None,
+    melody: Annotated[Path | None, typer.Option(help="A sound file whose melody is followed.")] = None,
+    midi: Annotated[
+        Path | None, typer.Option(help="A MIDI file whose notes trigger prompts and hold chords.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Preset by name (see `descant presets list`).")] = "",
+    model: Model = "embedded",
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds", "-s", min=0.1, max=MAX_SECONDS, callback=_finite, help="Length of the music."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same music.")] = 0,
+    rate: Annotated[int, typer.Option(min=8000, max=384000, help="Sample rate of the file, Hz.")] = 48000,
+    threads: Threads = 0,
+    presets: PresetFolders = [],  # noqa: B006 - typer reads it, nobody writes to it
+) -> None:
+    """Make music offline, as fast as the machine allows; the same inputs give the same samples."""
+    if prompt is None and not preset and midi is None and melody is None:
+        raise typer.BadParameter(
+            "say what to play: --prompt TEXT, or --melody FILE, or --midi FILE, or --preset NAME."
+        )
+    from descant.host.edge.render_command import Request, run
+
+    run(
+        Request(
+            out, prompt, melody, midi, preset, model, seconds, seed, rate, threads, tuple(map(str, presets))
+        )
+    )
+
+
+@app.command()
+def host(
+    endpoint: Endpoint = "",
+    model: Model = "embedded",
+    threads: Threads = 0,
+    presets: PresetFolders = [],  # noqa: B006
+    until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True)] = False,
+) -> None:
+    """Run the host until it is interrupted: plugins and other bridges connect to its endpoint."""
+    from descant.host.edge.host_command import run
+
+    run(endpoint, model, threads, tuple(map(str, presets)), until_eof)
+
+
+@app.command()
+def play(
+    midi: Annotated[Path, typer.Argument(help="A MIDI file: its notes are the pads and keys.")],
+    hum: Annotated[Path | None, typer.Option(help="A sound file to hand in as a hum.")] = None,
+    hum_bar: Annotated[
+        int, typer.Option(min=0, max=100_000, help="The bar to hand the hum in at; 0 is the first.")
+    ] = 0,
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", help="Words for pad 0, played from the start.")
+    ] = "",
+    preset: Annotated[str, typer.Option(help="Preset by name.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=_file,
+            metavar="WAV",
+            help="Also write what was heard to this WAV file, in a folder that exists.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds", "-s", min=0.1, max=MAX_SECONDS, callback=_finite, help="How long to listen."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same music.")] = 0,
+    rate: Annotated[int, typer.Option(min=8000, max=384000, help="Sample rate, Hz.")] = 48000,
+    endpoint: Annotated[str, typer.Option(help="A running host; empty: start one for this.")] = "",
+    model: Model = "embedded",
+    threads: Threads = 0,
+    silent: Annotated[bool, typer.Option("--silent", help="Use no audio device.")] = False,
+    presets: PresetFolders = [],  # noqa: B006
+) -> None:
+    """Play a MIDI file (and a hum) into a host in real time, as a DAW would, and listen to what comes."""
+    from descant.host.edge.play_command import Request, run
+
+    run(
+        Request(
+            midi,
+            hum,
+            hum_bar,
+            prompt,
+            preset,
+            out,
+            seconds,
+            seed,
+            rate,
+            endpoint,
+            model,
+            threads,
+            silent,
+            tuple(map(str, presets)),
+        )
+    )
+
+
+@presets_app.command("list")
+def presets_list(presets: PresetFolders = []) -> None:  # noqa: B006
+    """All presets, one a line; the first is the default."""
+    from descant.host.edge.preset_commands import list_presets
+
+    list_presets(tuple(map(str, presets)))
+
+
+@presets_app.command("show")
+def presets_show(name: str, presets: PresetFolders = []) -> None:  # noqa: B006
+    """What a preset binds to which pad, key, program and controller."""
+    from descant.host.edge.preset_commands import show_preset
+
+    show_preset(name, tuple(map(str, presets)))
+
+
+@presets_app.command("check")
+def presets_check(file: Path) -> None:
+    """Check a preset file to its last field."""
+    from descant.host.edge.preset_commands import check_preset
+
+    check_preset(file)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """The models Descant knows and those on this machine."""
+    from descant.host.edge.model_commands import list_models
+
+    list_models()
+
+
+@models_app.command("pull")
+def models_pull(
+    name: ModelId,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit; a model that is here is replaced by it.")
+    ] = None,
+    yes: Yes = False,
+    pickles: Annotated[
+        bool, typer.Option("--pickles", help="Take pickles where there are no safetensors; to be converted.")
+    ] = False,
+) -> None:
+    """Fetch a model from the hub, its licence shown first; go on where an earlier pull stopped."""
+    from descant.host.edge.model_commands import pull_model
+
+    pull_model(name, revision, yes, pickles)
+
+
+@models_app.command("show")
+def models_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="embedded, a pulled model's id, or a folder.")],
+) -> None:
+    """What a model is: its numbers, controls, lag, size and licence."""
+    from descant.host.edge.model_commands import show_model
+
+    show_model(name)
+
+
+@models_app.command("rm")
+def models_rm(name: ModelId, yes: Yes = False) -> None:
+    """Remove a model from this machine."""
+    from descant.host.edge.model_commands import remove_model
+
+    remove_model(name, yes)
+
+
+@models_app.command("convert")
+def models_convert(
+    folder: Annotated[str, typer.Argument(help="A folder with pickled weights (state_dict.bin), or an id.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
+) -> None:
+    """Turn audiocraft's pickled weights into safetensors; nothing in a pickle is run."""
+    from descant.host.edge.model_commands import convert_model
+
+    convert_model(folder, out)
+
+
+Framework = Annotated[
+    Path | None,
+    typer.Option("--framework", help="The DISTRHO Plugin Framework 1.6; by default Debian's dpf-source."),
+]
+Into = Annotated[Path | None, typer.Option("--into", help="The folder to build in; by default a cache.")]
+
+
+@plugin_app.command("build")
+def plugin_build(framework: Framework = None, into: Into = None) -> None:
+    """Compile the plugin: VST3, CLAP, LV2 and a JACK application; instrument and effect."""
+    from descant.host.edge.plugin_command import build
+
+    build(framework, into)
+
+
+@plugin_app.command("install")
+def plugin_install(framework: Framework = None, into: Into = None) -> None:
+    """Compile what is not up to date and install it for yourself."""
+    from descant.host.edge.plugin_command import install
+
+    install(framework, into)
+
+
+@plugin_app.command("where")
+def plugin_where() -> None:
+    """Where the plugin is or would be, and where it looks for the host."""
+    from descant.host.edge.plugin_command import where
+
+    where()
+
+
+@app.command()
+def doctor(
+    model: Model = "embedded",
+    threads: Threads = 0,
+    endpoint: Endpoint = "",
+) -> None:
+    """Check this machine and this installation; every line says ok, warn or fail, and what to do."""
+    from descant.host.edge.doctor import run
+
+    raise typer.Exit(run(model, threads, endpoint))
+
+
+@app.command()
+def bench(
+    model: Model = "embedded",
+    threads: Threads = 0,
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", "-s", min=1.0, max=600.0, callback=_finite, help="Audio to make and hear."),
+    ] = 10.0,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            parser=_file,
+            metavar="FILE",
+            help="The file to append one JSON line to, in a folder that exists (your own log if none "
+            "is named).",
+        ),
+    ] = None,
+    skip_host: Annotated[bool, typer.Option("--skip-host", help="Only the model, no host process.")] = False,
+) -> None:
+    """Measure the model alone and through a real host, print both and append them to the benchmark log."""
+    from descant.host.edge.bench import run
+
+    run(model, threads, seconds, log, skip_host)
+
+
+@app.command()
+def devices() -> None:
+    """The audio devices of this machine."""
+    from descant.host.edge.devices_command import run
+
+    run()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (sys.argv's by default) and exit with its code."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="descant")
+    except Exception as error:
+        show(error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

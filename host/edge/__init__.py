@@ -1,0 +1,1 @@
+"""The edge of the host: the only part that touches threads, processes, clocks, sockets, devices and files."""

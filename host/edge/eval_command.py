@@ -1,0 +1,101 @@
+"""`descant eval`: the proofs of what is claimed, as tables and JSON: parity with the reference, long streams.
+
+Unlike `bench`, whose figures belong to a machine, parity holds anywhere; windows say where they were made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from descant.host.edge import machine
+from descant.host.edge.bench import check_log
+from descant.host.edge.settings import apply_threads
+from descant.host.errors import HostError
+
+
+def parity(sizes: list[str], out: Path | None) -> None:
+    """Thread: main. Print the parity table; raise HostError if a row is out of its tolerance."""
+    from descant.host.edge.parity import Row, report
+    from descant.host.edge.parity_oracle import SIZES
+
+    unknown = [size for size in sizes if size not in SIZES]
+    if unknown:
+        raise HostError(
+            f"There is no size {unknown[0]!r}; allowed: {', '.join(SIZES)}.",
+            "Nothing was compared.",
+            "Choose one of these.",
+        )
+    if out is not None:
+        check_log(out)
+    console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
+    rows = report(sizes, lambda done: progress.print(f"[dim]{done}[/dim]"))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("model", "check", "measured", "allowed", ""):
+        table.add_column(name, justify="right" if name in ("measured", "allowed") else "left")
+    for row in rows:
+        exact = row.what == "codes"
+        measured, allowed = (
+            f"{value:.0f}" if exact else f"{value:.1e}" if value else "0"
+            for value in (row.error, row.allowed)
+        )
+        verdict = "equal" if row.passed and not row.error else "ok" if row.passed else "[bold]differs[/bold]"
+        table.add_row(row.family, row.check, measured, allowed, verdict)
+    console.print(table)
+    console.print("measured: codes that differ, or the largest difference (in peaks, above 1)")
+    if out is not None:
+        out.write_bytes(msgspec.json.encode([asdict(row) for row in rows]) + b"\n")
+    failed = [row for row in rows if not row.passed]
+    if failed:
+        first: Row = failed[0]
+        raise HostError(
+            f"{len(failed)} of {len(rows)} checks are out of tolerance; first: {first.family}.",
+            "The others are the reference's own.",
+            "Report it with this table, please.",
+        )
+    console.print(f"all {len(rows)} checks within tolerance")
+
+
+def windows(model: str | None, minutes: float, threads: int, out: Path | None) -> None:
+    """Thread: main. Play a model with windows for minutes, with and without the shadow; print the gaps."""
+    if out is not None:
+        check_log(out)
+    apply_threads(threads)
+    from descant.host.edge.eval_windows import measure
+
+    console = Console(highlight=False)
+    with console.status("loading") as status:
+        found = measure(model, minutes, lambda what: status.update(what))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in (
+        "form",
+        "frames",
+        "windows",
+        "p50 ms",
+        "p99 ms",
+        "longest",
+        "columns",
+        "late",
+    ):
+        table.add_column(name, justify="left" if name == "form" else "right")
+    for row in found:
+        table.add_row(
+            row.form,
+            str(row.frames),
+            str(row.windows),
+            f"{row.p50:.1f}",
+            f"{row.p99:.1f}",
+            f"{row.longest:.1f}",
+            str(row.most_columns),
+            str(row.over_budget),
+        )
+    console.print(table)
+    console.print("gaps between frames; columns: most between two; late: gaps above a frame's budget")
+    console.print(f"budget of a frame: {found[0].budget:.1f} ms; {found[0].model}, {threads} threads")
+    if out is not None:
+        entry = {"stamp": machine.stamp(), "rows": [asdict(row) for row in found]}
+        out.write_bytes(msgspec.json.encode(entry) + b"\n")

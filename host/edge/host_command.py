@@ -1,0 +1,110 @@
+"""`descant host`: the supervisor as a program, with its endpoint, its signals and its log.
+
+Standard output carries one line, `ready ENDPOINT`, once clients are answered; the log goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from descant.host.edge.scratch import sweep
+from descant.host.edge.settings import EngineSettings, ask_for_priority, default_endpoint, default_threads
+from descant.host.edge.supervisor import Supervisor
+from descant.host.errors import HostError
+from descant.plugin_bridge import BridgeServer
+
+
+def run(endpoint: str, model: str, threads: int, presets: tuple[str, ...], until_eof: bool = False) -> None:
+    """Thread: main. Serve until SIGINT or SIGTERM. Raises HostError or WireError when it cannot.
+
+    until_eof: also end when standard input does, so that a program which started this host cannot leave it
+    behind.
+    """
+    endpoint = endpoint or default_endpoint()
+    check_port(endpoint)
+    settings = EngineSettings(model, threads or default_threads(), presets)
+    with only_host_at(endpoint):
+        sweep()
+        supervisor = Supervisor(
+            BridgeServer(endpoint), settings, log=log, on_ready=lambda: print(f"ready {endpoint}", flush=True)
+        )
+
+        def stop(signal_number: int, frame: Any) -> None:
+            log(f"stopping: {signal.Signals(signal_number).name}")
+            supervisor.request_stop()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        if not ask_for_priority():
+            log("ordinary priority: the system allows no other")
+        if until_eof:
+            threading.Thread(target=_at_end_of_input, args=(supervisor.request_stop,), daemon=True).start()
+        supervisor.run()
+        log("stopped")
+
+
+def _at_end_of_input(then: Callable[[], None]) -> None:
+    """Thread: one of its own, asleep in a read."""
+    while os.read(0, 4096):
+        pass
+    then()
+
+
+def log(line: str) -> None:
+    """One line with the time on standard error."""
+    now = time.time()
+    stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+    print(f"{stamp} {line}", file=sys.stderr, flush=True)
+
+
+def check_port(endpoint: str) -> None:
+    """Raise HostError for a TCP port that does not exist: ZeroMQ would take it modulo 65536."""
+    port = endpoint.rpartition(":")[2]
+    if endpoint.startswith("tcp://") and not (port.isdecimal() and 1 <= int(port) <= 65535):
+        raise HostError(
+            f"{endpoint} names no TCP port: {port[:20]!r}.",
+            "Nothing was opened.",
+            "Use a port from 1 to 65535.",
+        )
+
+
+@contextmanager
+def only_host_at(endpoint: str) -> Iterator[None]:
+    """Thread: main. Hold the endpoint: a second host at the same ipc path would take it over without a word.
+
+    Raises HostError when a living host holds it. The lock ends with the process, however that ends.
+    """
+    if not endpoint.startswith("ipc://") or sys.platform == "win32":
+        yield  # a TCP port refuses a second listener by itself
+        return
+    import fcntl
+
+    path = endpoint.removeprefix("ipc://") + ".lock"
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HostError(
+            f"{endpoint} cannot be used: {(error.strerror or str(error)).lower()}.",
+            "Nothing was started.",
+            "Name an ipc path in a folder that exists and that you may write to, or leave --endpoint out.",
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise HostError(
+            f"A host is running at {endpoint} already.",
+            "That one goes on; nothing was started.",
+            "Use it, stop it first, or give this one another --endpoint.",
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,242 @@
+"""The reference for parity: transformers' models with random weights, of several sizes, saved its way.
+
+Random weights suffice: a function that is the same on them is the same. Needs transformers, which the product
+does not; Hugging Face's random codebooks are all zero, so they are filled.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descant.host.errors import HostError
+
+WORDS = ("<pad>", "</s>", "<unk>", "warm", "piano", "slow", "drums", "and", "bright", "strings")
+
+
+@dataclass(frozen=True)
+class Size:
+    """dim, layers, heads: the language model's. cardinality: codes a codebook. codec, text: configs.
+
+    spread: standard deviation of the language model's weights, so that its layers matter. frames: to make.
+    """
+
+    name: str
+    dim: int
+    layers: int
+    heads: int
+    cardinality: int
+    spread: float
+    frames: int
+    codec: dict[str, Any]
+    text: dict[str, Any]
+    chroma_length: int
+
+
+_IN_PROPORTION: dict[str, Any] = {"use_causal_conv": False, "use_conv_shortcut": False}
+TINY = Size(
+    "tiny",
+    *(32, 2, 2, 32),
+    spread=0.2,
+    frames=200,
+    codec={
+        "sampling_rate": 4000,
+        "upsampling_ratios": [5, 4, 4],
+        "num_filters": 4,
+        "hidden_size": 8,
+        "codebook_size": 32,
+        "target_bandwidths": [1.0],
+        **_IN_PROPORTION,
+    },
+    text={"vocab_size": 40, "d_model": 16, "d_ff": 24, "num_layers": 2, "num_heads": 2, "d_kv": 8},
+    chroma_length=30,
+)
+ODD = Size(
+    "odd",
+    *(42, 3, 3, 64),
+    spread=0.2,
+    frames=60,
+    codec={
+        **TINY.codec,
+        "sampling_rate": 4800,
+        "upsampling_ratios": [6, 4, 4],
+        "hidden_size": 7,
+        "codebook_size": 64,
+        "target_bandwidths": [1.2],
+    },
+    text={"vocab_size": 40, "d_model": 18, "d_ff": 20, "num_layers": 3, "num_heads": 3, "d_kv": 5},
+    chroma_length=13,
+)
+SMALL = Size(
+    "musicgen-small",
+    *(1024, 24, 16, 2048),
+    spread=0.03,
+    frames=200,
+    codec={
+        "sampling_rate": 32000,
+        "upsampling_ratios": [8, 5, 4, 4],
+        "num_filters": 64,
+        "codebook_size": 2048,
+        "target_bandwidths": [2.2],
+        **_IN_PROPORTION,
+    },
+    text={"vocab_size": 32128, "d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "d_kv": 64},
+    chroma_length=235,
+)
+SIZES = {size.name: size for size in (TINY, ODD, SMALL)}
+CODECS: dict[str, dict[str, Any]] = {
+    "24 kHz": {"target_bandwidths": [1.5, 3.0, 6.0, 12.0, 24.0]},
+    "32 kHz": {**SMALL.codec},
+    "48 kHz": {
+        "sampling_rate": 48000,
+        "audio_channels": 2,
+        "norm_type": "time_group_norm",
+        "normalize": True,
+        "chunk_length_s": 1.0,
+        "overlap": 0.01,
+        "use_causal_conv": False,
+        "target_bandwidths": [3.0, 6.0, 12.0, 24.0],
+    },
+}
+
+
+def need_transformers() -> None:
+    """Raise HostError unless the reference is installed."""
+    if importlib.util.find_spec("transformers") is None:
+        raise HostError(
+            "The reference implementation (the package transformers) is not installed.",
+            "Descant itself needs it for nothing else.",
+            "Install it: pip install transformers==5.23.0",
+        )
+
+
+def filled(model: Any, spread: float) -> Any:
+    """The model with weights that tell layers apart, and codebooks as wide as what is quantized."""
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            codec = "audio_encoder" in name or name.startswith(("encoder.layers", "decoder.layers"))
+            if codec:
+                if name.endswith("original0"):  # gains that differ from the norms
+                    parameter.mul_(1 + 0.2 * torch.rand(parameter.shape, generator=draw))
+            elif parameter.dim() > 1 or "norm" in name:
+                parameter.normal_(0.0, spread, generator=draw)
+        part = getattr(model, "audio_encoder", model)
+        if hasattr(part, "quantizer"):
+            wave = torch.randn(1, part.config.audio_channels, part.config.sampling_rate // 2, generator=draw)
+            wide = float(part.encoder(wave * 0.3).std())
+            for layer in part.quantizer.layers:
+                layer.codebook.embed.normal_(0.0, wide, generator=draw)
+                wide *= 0.7
+    return model.eval()
+
+
+def make_musicgen(size: Size, melody: bool, stereo: bool) -> Any:
+    """transformers' MusicGen of one family, 4 codebooks (8 in stereo), random by a fixed seed."""
+    import transformers as hf
+
+    numbers: dict[str, Any] = {
+        "vocab_size": size.cardinality,
+        "hidden_size": size.dim,
+        "ffn_dim": 4 * size.dim,
+        "num_hidden_layers": size.layers,
+        "num_attention_heads": size.heads,
+        "num_codebooks": 8 if stereo else 4,
+        "audio_channels": 2 if stereo else 1,
+        "pad_token_id": size.cardinality,
+        "bos_token_id": size.cardinality,
+        "dropout": 0.0,
+    }
+    parts: dict[str, Any] = {
+        "text_encoder": hf.T5Config(**size.text).to_dict(),
+        "audio_encoder": hf.EncodecConfig(**size.codec).to_dict(),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if melody:
+            parts["decoder"] = hf.MusicgenMelodyDecoderConfig(**numbers).to_dict()
+            config = hf.MusicgenMelodyConfig(**parts, chroma_length=size.chroma_length)
+            return filled(hf.MusicgenMelodyForConditionalGeneration(config), size.spread)
+        parts["decoder"] = hf.MusicgenDecoderConfig(**numbers).to_dict()
+        return filled(hf.MusicgenForConditionalGeneration(hf.MusicgenConfig(**parts)), size.spread)
+
+
+def make_codec(config: dict[str, Any]) -> Any:
+    """transformers' EnCodec, random by a fixed seed, its codebooks filled."""
+    import transformers as hf
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return filled(hf.EncodecModel(hf.EncodecConfig(**config)), 0.0)
+
+
+def save(model: Any, folder: Path, tokenizer: bool) -> Path:
+    """As `save_pretrained` writes it, with a tokenizer that a T5 could have."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    model.save_pretrained(folder)
+    if tokenizer:
+        words = Tokenizer(models.WordLevel({word: at for at, word in enumerate(WORDS)}, "<unk>"))
+        words.pre_tokenizer = pre_tokenizers.Whitespace()
+        words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+        words.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def ids_of(prompts: list[str]) -> tuple[Tensor, Tensor]:
+    """What that tokenizer makes of prompts: ids [B, L], padded on the right, and their mask."""
+    rows = [[WORDS.index(word) if word in WORDS else 2 for word in p.split()] + [1] for p in prompts]
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    return ids, torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+
+
+def greedy_codes(
+    model: Any,
+    prompt: str | None,
+    frames: int,
+    guidance: float,
+    chroma: Tensor | None = None,
+    wave: Tensor | None = None,
+) -> Tensor:
+    """The codes [K, frames] that transformers' generate decodes, drawn without chance.
+
+    wave: [1, C, T] music to go on from, whole frames, or None; its frames are among those of the result.
+    """
+    heard: list[Tensor] = []
+    decode = model.audio_encoder.decode
+
+    def listen(codes: Tensor, *rest: Any, **options: Any) -> Any:
+        heard.append(codes[0, 0])
+        return decode(codes, *rest, **options)
+
+    n_codebooks, stereo = model.config.decoder.num_codebooks, model.config.decoder.audio_channels == 2
+    given: dict[str, Any] = {}
+    if prompt is not None:
+        given["input_ids"], given["attention_mask"] = ids_of([prompt])
+    if chroma is not None:
+        given["input_features"] = chroma[None]
+    kept = 0
+    if wave is not None:
+        given["input_values"], given["padding_mask"] = wave, torch.ones_like(wave[:, :1])
+        codec = model.config.audio_encoder
+        kept = wave.shape[-1] // (codec.sampling_rate // codec.frame_rate)
+    model.audio_encoder.decode = listen
+    try:
+        with torch.inference_mode():
+            model.generate(
+                **given,
+                do_sample=False,
+                guidance_scale=guidance,
+                max_new_tokens=frames - kept - 1 + (n_codebooks // 2 if stereo else n_codebooks),
+            )
+    finally:
+        model.audio_encoder.decode = decode
+    if not stereo:
+        return heard[0]
+    return torch.stack(heard[:2], dim=1).flatten(0, 1)

@@ -1,0 +1,217 @@
+"""A captured clip becomes a melody on the bar grid: checked, turned to chroma piece by piece, looped over
+whole bars.
+
+Knows nothing about sessions or streams; how chroma is computed is handed in (the model's own).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descant.host.errors import HumError
+from descant.host.events import Capture, Wave
+from descant.host.transport import Grid
+
+MAX_CLIP_SECONDS = 600
+MIN_CLIP_SECONDS = 0.1
+SILENT = 1e-3  # peak below which a clip holds no sound: -60 dB of full scale
+PIECE_FRAMES = 250  # frames turned to chroma at once: five seconds at 50 frames a second
+MAX_OPEN_CLIPS = 4
+LATE_ENDING = Fraction(1, 2)  # beats by which a clip may outlast whole bars before it counts as one bar more
+
+Chroma = NDArray[np.float32]  # [F, 12], one row a frame, pitch class C first, zeros where nothing sounds
+ChromaOf = Callable[
+    [Wave, int], Chroma
+]  # (mono clip [1, n] float32, its rate in Hz) -> chroma at the frame rate
+
+
+@dataclass(frozen=True, eq=False)
+class Melody:
+    """A melody that repeats over whole bars of song time, whatever the tempo does.
+
+    chroma: [F, 12]. frame_rate: its rows a second at the tempo it was captured at. seconds_per_beat: that
+    tempo. start: the song position in beats where its first row lies. beats: length of the loop. Two
+    melodies are equal only if they are the same one.
+    """
+
+    chroma: Chroma
+    frame_rate: float
+    seconds_per_beat: float
+    start: Fraction
+    beats: Fraction
+
+    def at(self, beat: Fraction) -> Chroma:
+        """The pitch class sounding at a song position -> [12] float32, zeros for none."""
+        into = float((beat - self.start) % self.beats)
+        row = int(into * self.seconds_per_beat * self.frame_rate)
+        if row < len(self.chroma):
+            found: Chroma = self.chroma[row]
+            return found
+        return np.zeros(12, np.float32)
+
+    def rows(self, beats: NDArray[np.float64]) -> Chroma:
+        """The pitch classes sounding at many song positions -> [n, 12] float32, zeros for none; a new
+        array.
+        """
+        into = (beats - float(self.start)) % float(self.beats)
+        row = (into * self.seconds_per_beat * self.frame_rate).astype(np.int64)
+        found: Chroma = self.chroma[np.minimum(row, len(self.chroma) - 1)] * (row < len(self.chroma))[:, None]
+        return found.astype(np.float32, copy=False)
+
+
+class ClipReader:
+    """Collects the parts of captured clips and turns them to chroma as they come, so that no single part
+    costs much.
+
+    A clip that breaks a rule is forgotten; its later parts are refused quietly until its last one.
+    """
+
+    def __init__(self, frame_rate: float, chroma_of: ChromaOf) -> None:
+        self._frame_rate = frame_rate
+        self._chroma_of = chroma_of
+        self._clips: dict[int, _Clip] = {}
+        self._refused: set[int] = set()
+
+    def add(self, event: Capture) -> Chroma | None:
+        """Take one part; the whole clip's chroma [F, 12] when it was the last, else None.
+
+        Errors: HumError (NaN, empty, silent, too long or short, a part missing, rate changed, too many
+        clips).
+        """
+        clip = self._clips.get(event.clip_id)
+        if clip is None and event.index > 0 and event.clip_id in self._refused:
+            if event.last:
+                self._refused.discard(event.clip_id)
+            return None
+        try:
+            if clip is None or event.index == 0:
+                clip = self._open(event)
+            return self._extend(clip, event)
+        except HumError:
+            self._clips.pop(event.clip_id, None)
+            if not event.last and len(self._refused) < 1000:
+                self._refused.add(event.clip_id)
+            raise
+
+    def started_at(self, clip_id: int) -> int:
+        """The position of a clip's first sample on the timeline."""
+        return self._clips[clip_id].at_sample
+
+    def forget(self, clip_id: int) -> None:
+        """Drop a clip, finished or not."""
+        self._clips.pop(clip_id, None)
+
+    def _open(self, event: Capture) -> _Clip:
+        self._refused.discard(event.clip_id)
+        if event.clip_id not in self._clips and len(self._clips) >= MAX_OPEN_CLIPS:
+            raise _refused(
+                f"{MAX_OPEN_CLIPS} clips are being recorded already", "finish one of them before the next"
+            )
+        if not 8000 <= event.sample_rate <= 384000:
+            raise _refused(
+                f"a clip at {event.sample_rate} Hz cannot be read", "send 8000..384000 samples a second"
+            )
+        clip = _Clip(event.sample_rate, event.at_sample)
+        self._clips[event.clip_id] = clip
+        return clip
+
+    def _extend(self, clip: _Clip, event: Capture) -> Chroma | None:
+        if event.index != clip.next_index:
+            raise _refused(
+                f"part {clip.next_index} of clip {event.clip_id} is missing",
+                "send the clip again from its start",
+            )
+        if event.sample_rate != clip.rate:
+            raise _refused(f"clip {event.clip_id} changed its sample rate", "send one clip at one rate")
+        part = np.asarray(event.part, np.float32)
+        if part.ndim != 2 or part.shape[0] < 1:
+            raise _refused(f"a part of shape {part.shape} is no audio", "send parts of [channels, samples]")
+        if not np.isfinite(part).all():
+            raise _refused("the clip holds values that are not numbers (NaN)", "record it again")
+        clip.next_index += 1
+        clip.n_samples += part.shape[1]
+        if clip.n_samples > MAX_CLIP_SECONDS * clip.rate:
+            raise _refused(
+                f"the clip is longer than {MAX_CLIP_SECONDS // 60} minutes",
+                f"hum for at most {MAX_CLIP_SECONDS // 60} minutes; a few bars are best",
+            )
+        if part.shape[1]:
+            mono = np.clip(part.mean(axis=0, dtype=np.float64), -4.0, 4.0).astype(np.float32)
+            clip.peak = max(clip.peak, float(np.abs(mono).max()))
+            clip.waiting.append(mono)
+        self._digest(clip, event.last)
+        if not event.last:
+            return None
+        if clip.n_samples < MIN_CLIP_SECONDS * clip.rate:
+            seconds = clip.n_samples / clip.rate
+            raise _refused(f"the clip is empty ({seconds:.2f} s)", f"hum for at least {MIN_CLIP_SECONDS} s")
+        if clip.peak < SILENT:
+            raise _refused("the clip is silent", "check the microphone and its level, and hum again")
+        chroma = np.concatenate(clip.chroma)
+        if not chroma.any():
+            raise _refused(
+                "no pitch was found in the clip", "hum or sing one clear line, near the microphone"
+            )
+        return chroma
+
+    def _digest(self, clip: _Clip, all_of_it: bool) -> None:
+        """Turn what waits to chroma: whole pieces, and the rest too when the clip is over."""
+        while True:
+            frames = PIECE_FRAMES * (len(clip.chroma) + 1)
+            end = round(frames * clip.rate / self._frame_rate) - clip.digested
+            available = sum(map(len, clip.waiting))
+            if available < end and not (all_of_it and available):
+                return
+            if clip.peak < SILENT and all_of_it and not clip.chroma:
+                return
+            audio = np.concatenate(clip.waiting)
+            piece, rest = audio[:end], audio[end:]
+            clip.waiting = [rest] if len(rest) else []
+            clip.digested += len(piece)
+            shortest = math.ceil(MIN_CLIP_SECONDS * clip.rate)
+            if len(piece) < shortest or float(np.abs(piece).max()) < SILENT:
+                rows = math.ceil(len(piece) * self._frame_rate / clip.rate)
+                clip.chroma.append(np.zeros((rows, 12), np.float32))
+            else:
+                clip.chroma.append(self._chroma_of(piece[None], clip.rate))
+
+
+def melody_on_grid(
+    chroma: Chroma, frame_rate: float, grid: Grid, at_sample: int, captured_at: int | None
+) -> Melody:
+    """Place a clip so that it starts at sample `at_sample` (a bar line, or any sample) and repeats over
+    whole bars.
+
+    captured_at: where it was recorded, to keep its place within the bar; None: its first sample is the start.
+    """
+    beat_seconds = float(60 / grid.tempo)
+    beats = Fraction(len(chroma) / frame_rate / beat_seconds)
+    offset = Fraction(0)
+    if captured_at is not None:
+        offset = (grid.beat_at(captured_at) - grid.origin) % grid.bar_beats
+    bars = max(1, math.ceil((offset + beats - LATE_ENDING) / grid.bar_beats))
+    start = grid.beat_at(at_sample) + offset
+    return Melody(chroma, frame_rate, beat_seconds, start, bars * grid.bar_beats)
+
+
+class _Clip:
+    """One clip under way: what it is, how far it has come, and what is not yet chroma."""
+
+    def __init__(self, rate: int, at_sample: int) -> None:
+        self.rate, self.at_sample = rate, at_sample
+        self.next_index = 0
+        self.n_samples = 0
+        self.digested = 0
+        self.peak = 0.0
+        self.waiting: list[NDArray[np.float32]] = []
+        self.chroma: list[Chroma] = []
+
+
+def _refused(what: str, do: str) -> HumError:
+    return HumError(what, "the music goes on without the new melody", do)

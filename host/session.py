@@ -1,0 +1,221 @@
+"""One performance: a score of decisions, the audio made from it, the log that plays it again, and its meters.
+
+Knows nothing about sockets or clocks; its clock is the client's playhead. Positions are samples at the
+client's rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from descant.host.errors import EventError
+from descant.host.events import (
+    Capture,
+    FaultOut,
+    Goodbye,
+    Heartbeat,
+    HostEvent,
+    HostOutput,
+    Mode,
+    Parameter,
+    PlanOut,
+    PresetChange,
+    SessionHello,
+)
+from descant.host.hum import ChromaOf
+from descant.host.lacking import Lacking, controls_named
+from descant.host.meters import Meters
+from descant.host.pacing import Pacing
+from descant.host.playback import Playback
+from descant.host.preset import Preset
+from descant.host.schedule import Cue, Edit, Scene, Schedule
+from descant.host.score import START_FADE_MS, Planned, Score, Wish
+from descant.host.takelog import LogEntry, Restart, TakeLog
+from descant.host.transport import Timeline
+from descant.model import Generator, MusicModel
+
+MAX_AHEAD_SECONDS = 4 * 3600  # an event may lie this far from the playhead
+EXCUSED_SECONDS = 2.0  # of audio after an engine was replaced, while it catches up
+
+
+class Session:
+    """hello: as it came, with rate, channels and seed. model: shared, read-only. presets: by name."""
+
+    def __init__(
+        self, hello: SessionHello, model: MusicModel, presets: Mapping[str, Preset], chroma_of: ChromaOf
+    ) -> None:
+        self.hello = hello
+        self.weights_hash = model.weights_hash
+        rate = hello.sample_rate
+        self.score = Score(rate, presets, hello.preset, model.spec.codec, chroma_of)
+        preset = self.score.preset
+        self.pacing = Pacing.of(rate, hello.lead_ms or preset.lead_ms, hello.commit_ms or preset.commit_ms)
+        self.playback = Playback(model, rate, hello.channels, hello.seed)
+        self.playback.guided = self.score.may_guide
+        self.lacking = Lacking(model.spec)
+        self._notes: list[HostOutput] = [*self.lacking.note(controls_named(preset), 0)]
+        self.log = TakeLog()
+        self.meters = Meters(rate)
+        self.closed = False
+        self._resumed = False  # from a lost engine, and nothing has been made since
+        self._unheard = False  # resumed, and the client not heard since
+        self._excused = 0  # before this sample, being late is a lost engine's doing and told already
+        self.restarted = False  # a stream was begun anew for being late; whoever reports it sets this back
+
+    @property
+    def changeable(self) -> int:
+        """The first sample that an event handled now can change."""
+        return max(self.pacing.changeable, self.playback.oldest_changeable())
+
+    @property
+    def seconds_ahead(self) -> float:
+        """Audio made past the playhead, in seconds; negative when behind."""
+        return self.pacing.seconds_ahead(self.playback.sent)
+
+    def handle(self, event: HostEvent) -> list[HostOutput]:
+        """Take one event. Errors: HostError for one that cannot be followed; nothing has changed then."""
+        outputs = self._handle(event)
+        if isinstance(event, Parameter):
+            self._notes += self.lacking.note([event.name], event.at_sample)
+        elif isinstance(event, PresetChange):
+            self._notes += self.lacking.note(controls_named(self.score.preset), event.at_sample)
+        notes, self._notes = self._notes, []
+        return [*outputs, *notes]
+
+    def _handle(self, event: HostEvent) -> list[HostOutput]:
+        match event:
+            case Heartbeat():
+                return self._heard(event)
+            case Mode():
+                self.pacing = replace(self.pacing, offline=event.mode == "offline")
+                return []
+            case Goodbye():
+                self.closed = True
+                return []
+        if abs(event.at_sample - self.pacing.playhead) > MAX_AHEAD_SECONDS * self.hello.sample_rate:
+            raise EventError(
+                f"an event at sample {event.at_sample} is hours away from the playhead",
+                "the music goes on unchanged",
+                "send positions on the session's own timeline, counted in samples",
+            )
+        return self._note(event)
+
+    def replay(self, entry: LogEntry) -> list[HostOutput]:
+        """Take an event of an earlier performance as it was taken then."""
+        self.log.add(entry)
+        return self._apply(entry)
+
+    def work(self) -> list[HostOutput]:
+        """One slice: at most one model frame, and the blocks it completes.
+
+        Only here is a stream judged late: by then all that has come is known, however much came at once.
+        """
+        missed = self._resumed and self.playback.sent < self.changeable
+        if not self._unheard and self.playback.sounding and (missed or self.pacing.late(self.playback.sent)):
+            self._note(Restart(self.pacing.playhead))
+        self._resumed = self._resumed and self._unheard
+        outputs: list[HostOutput] = [*self.playback.make(self.score.schedule, self.pacing)]
+        return [*outputs, _deaf(self.playback.sent)] if self.playback.grown_deaf() else outputs
+
+    def wants_work(self) -> bool:
+        """Whether work() would do something now."""
+        return not self.closed and self.playback.wanted(self.score.schedule, self.pacing)
+
+    def fail(self) -> None:
+        """After an error in a stream: silence, until a trigger begins anew."""
+        at = max(self.playback.sent, self.changeable)
+        self.score.forget_wishes()
+        self.score.schedule.take_back_triggers(0)
+        self.score.schedule.cue(Cue(at, "stop", 0, 1, by_trigger=False))
+        self.playback.skip_to(at + 1)
+        self.log.complete = False
+
+    def resumed_from(
+        self,
+        preset: str,
+        texts: list[str],
+        timeline: Timeline,
+        base: Scene,
+        edits: list[Edit],
+        cues: list[Cue],
+        sent: int,
+        epoch: int,
+        stream: Generator | None,
+        wishes: list[Wish],
+    ) -> None:
+        """Take over what a lost engine had decided; a stream that sounded at `sent` goes on from there."""
+        score = self.score
+        score.preset, score.texts, score.timeline = score.presets[preset], texts, timeline
+        self._notes = []  # the client has read them
+        self.lacking.note(controls_named(score.preset), 0)
+        self.playback.guided = score.may_guide
+        score.schedule = Schedule(base)
+        for edit in edits:
+            score.schedule.edit(edit.at_sample, edit.field, edit.value, edit.by_trigger)
+        for cue in cues:
+            score.schedule.cue(cue)
+        if score.schedule.sounding(sent):
+            score.schedule.cue(Cue(sent, "start", score.samples(START_FADE_MS), 0, by_trigger=False))
+        score.take_wishes(wishes)
+        self.playback.resume(score.schedule, sent, epoch, stream)
+        self._resumed = self._unheard = True
+        self.log.complete = False
+
+    def _heard(self, beat: Heartbeat) -> list[HostOutput]:
+        """Follow the client's clock, wherever it goes."""
+        before, decided = self.pacing, self.changeable
+        if before.stale(beat):
+            return []
+        self.pacing = before.heard(beat)
+        self.meters.underruns = max(beat.underruns, self.meters.underruns)
+        if self._unheard:
+            self._unheard = False
+            self._excused = beat.playhead + round(EXCUSED_SECONDS * self.hello.sample_rate)
+        outputs: list[HostOutput] = []
+        if before.jumped(beat):
+            self.log.complete = False  # it tells of one pass along the timeline
+            planned = self.score.jump(beat.playhead, decided, self.pacing.changeable)
+            goes_on = self.score.schedule.sounding(self.pacing.changeable)
+            self.playback.jump(beat.playhead, before.playhead if goes_on else None)
+            self._excused = min(self._excused, beat.playhead)
+            outputs = self._plans(planned)
+        self.score.prune(self.playback.needed_from(self.pacing.playhead))
+        return outputs
+
+    def _note(self, event: HostEvent | Restart) -> list[HostOutput]:
+        entry = LogEntry(self.changeable, event)
+        if isinstance(event, Capture):  # a part that is refused still ends its clip
+            self.log.add(entry)
+            return self._apply(entry)
+        outputs = self._apply(entry)
+        self.log.add(entry)
+        return outputs
+
+    def _apply(self, entry: LogEntry) -> list[HostOutput]:
+        """A function of the session's past decisions and this entry only, never of how far audio has been
+        made.
+        """
+        outcome = self.score.apply(entry.event, entry.changeable)
+        self.playback.guided = self.score.may_guide
+        if outcome.at_once is not None:
+            self.meters.delayed(self.playback.first_change(outcome.at_once) - entry.event.at_sample)
+        if outcome.restart is not None:
+            excused = self.pacing.playhead < self._excused
+            self.playback.skip_to(outcome.restart, carry=excused)
+            self.restarted = not excused
+        return self._plans(outcome.planned)
+
+    def _plans(self, planned: list[Planned]) -> list[HostOutput]:
+        return [PlanOut(self.playback.epoch, plan.line, plan.bar, plan.text) for plan in planned]
+
+
+def _deaf(at_sample: int) -> FaultOut:
+    return FaultOut(
+        at_sample,
+        "model",
+        "warning",
+        "guidance is not heard yet: what plays was begun without it",
+        "the music goes on as it was; what begins from now on is guided",
+        "press a pad whose transition is cut or fade, or set guidance in the preset",
+    )

@@ -1,0 +1,97 @@
+"""The weights of a folder, whatever form they are stored in, and a language model built around them.
+
+safetensors first; a pickle only when that was asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descant.model.checkpoints.config_tree import read_json
+from descant.model.checkpoints.musicgen_keys import Table, taken, their_shapes
+from descant.model.checkpoints.tensors import StoredTensors, check_shapes, shapes_of
+from descant.model.checkpoints.text_files import weight_files
+from descant.model.checkpoints.weights_only import read_pickle
+from descant.model.errors import ModelError
+from descant.model.lm.linear import check_kernel
+from descant.model.lm.music_lm import MusicLm
+from descant.model.spec import LmSpec
+
+KERNEL_VARIABLE = "DESCANT_KERNEL"
+PICKLE = "pytorch_model.bin"
+_AGAIN = "Fetch the folder again."
+
+
+def folder_weights(folder: Path, allow_pickle: bool) -> tuple[StoredTensors, list[Path]]:
+    """The weights that transformers saved in a folder, and the files they lie in. Raises ModelError."""
+    has_safetensors = any((folder / f"model.safetensors{end}").is_file() for end in ("", ".index.json"))
+    pickles = [] if has_safetensors else _pickles(folder)
+    if not pickles:
+        files = weight_files(folder)
+        return StoredTensors(files, str(folder)), files
+    tensors: dict[str, Tensor] = {}
+    for path in pickles:
+        tensors |= only_tensors(read_pickle(path, allow_pickle), path)
+    return StoredTensors(tensors, str(folder)), pickles
+
+
+def only_tensors(values: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    """A state dict, or a ModelError where something else stands among the tensors."""
+    strange = sorted(name for name, value in values.items() if not isinstance(value, Tensor))
+    if strange:
+        raise ModelError(
+            f"{path} holds more than tensors: {', '.join(strange[:5])}.",
+            "Nothing was loaded.",
+            "Give the state dict of a model.",
+        )
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def build_lm(
+    spec: LmSpec,
+    table: Table,
+    stored: StoredTensors,
+    source: str,
+    ignore: Sequence[str],
+    extra: Mapping[str, Tensor] | None = None,
+) -> MusicLm:
+    """A frozen language model with the tensors a table takes from a file, all checked before one is read.
+
+    ignore: beginnings of names that may be there and are left out. extra: tensors of ours that are in no
+    table. Raises ModelError.
+    """
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes alone: no first weights are drawn
+        lm = MusicLm(spec)
+    ours = shapes_of(lm)
+    check_shapes(stored.shapes, their_shapes(table, ours), source, ignore)
+    tensors = taken(table, stored) | dict(extra or {})
+    check_shapes({name: tuple(value.shape) for name, value in tensors.items()}, ours, source)
+    lm.load_state_dict(tensors, assign=True)
+    lm.row_offsets = torch.arange(spec.n_codebooks) * (spec.cardinality + 1)
+    return lm.eval().requires_grad_(False)
+
+
+def kernel_named(kernel: str | None, default: str) -> str:
+    """The kernel asked for, else the one the environment names, else the default. Raises ModelError."""
+    return check_kernel(kernel or os.environ.get(KERNEL_VARIABLE) or default)
+
+
+def _pickles(folder: Path) -> list[Path]:
+    """The pickles that transformers saved, one or the shards of an index."""
+    if (folder / PICKLE).is_file():
+        return [folder / PICKLE]
+    index = folder / f"{PICKLE}.index.json"
+    if not index.is_file():
+        return []
+    config = read_json(index, _AGAIN)
+    shards = config.get("weight_map")
+    names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
+    if not names or not all(name == Path(name).name and name.endswith(".bin") for name in names):
+        raise config.bad("lists no weight files, or none that lie beside it")
+    return [folder / name for name in names]

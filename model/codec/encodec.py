@@ -1,0 +1,66 @@
+"""EnCodec: encoder, residual vector quantizer and decoder as one `Codec`.
+
+Knows nothing about files; `encodec_keys` names the published weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from descant.model.codec.encodec_spec import EncodecSpec
+from descant.model.codec.quantizer import ResidualVectorQuantizer
+from descant.model.codec.seanet import build_decoder, build_encoder
+from descant.model.codec.streaming import StageDecodeStream, StageEncodeStream, check_codes, check_wave
+from descant.model.errors import ModelError
+from descant.model.spec import CodecSpec
+
+
+class EncodecParts(nn.Module):
+    """Encoder, quantizer and decoder under the names of the published weights; `shape` is their own spec."""
+
+    def __init__(self, shape: EncodecSpec) -> None:
+        super().__init__()
+        self.shape = shape
+        self.spec: CodecSpec = shape.codec
+        self.encoder = build_encoder(shape)
+        self.quantizer = ResidualVectorQuantizer(
+            shape.n_codebooks, shape.cardinality, shape.latent_dim, trainable=False
+        )
+        self.decoder = build_decoder(shape)
+
+
+class Encodec(EncodecParts):
+    """The 24 kHz and 32 kHz forms, causal or not: the wave is one piece and streams frame by frame."""
+
+    def __init__(self, shape: EncodecSpec) -> None:
+        if shape.norm != "weight" or shape.normalize or shape.chunk_seconds is not None:
+            raise ModelError(
+                f"An EnCodec with norm {shape.norm!r}, normalize {shape.normalize}, chunks of "
+                f"{shape.chunk_seconds} s was asked of Encodec; allowed: norm 'weight' and neither of them.",
+                "The 24 kHz and 32 kHz forms work here.",
+                "Use ChunkedEncodec for the 48 kHz form.",
+            )
+        super().__init__(shape)
+
+    @torch.no_grad()
+    def encode(self, wave: Tensor) -> Tensor:
+        """wave [B, C, T] float32, about -1..1, at spec.sample_rate -> codes [B, K, ceil(T / hop)] int64."""
+        check_wave(wave, self.spec)
+        latent: Tensor = self.encoder(wave)
+        return self.quantizer.encode(latent)
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """codes [B, K, F] int64 -> wave [B, C, F * hop_length] float32."""
+        check_codes(codes, self.spec)
+        wave: Tensor = self.decoder(self.quantizer.decode(codes))
+        return wave
+
+    def decode_stream(self, batch: int = 1) -> StageDecodeStream:
+        """A new decoder in motion, at frame 0."""
+        return StageDecodeStream(self.quantizer, self.decoder, self.spec, batch)
+
+    def encode_stream(self, batch: int = 1) -> StageEncodeStream:
+        """A new encoder in motion, at sample 0; it lags shape.encoder_lookahead samples behind."""
+        return StageEncodeStream(self.quantizer, self.encoder, self.spec, batch)

@@ -1,0 +1,1 @@
+"""What steers a model: words, melodies and other controls, made into tensors."""

@@ -1,0 +1,1 @@
+"""The small model that ships: its weights, its numbers and its card."""

@@ -1,0 +1,294 @@
+// Matrices as a step reads them, and their product with a few rows: 16 outputs at a time, one stream of bytes.
+//
+// A tile holds all weights of 16 outputs. fp32 and bf16: [inputs][16]. int8: the scales [blocks][16] (bf16, padded
+// to 64 bytes), then [inputs / 4][16][4] bytes, each weight / scale + 128. int4: the same scales, then
+// [inputs / 8][16][4] bytes, weight / scale + 8: inputs i .. i + 3 in the lower halves, i + 4 .. i + 7 in the upper.
+// A scale belongs to an output and a block of inputs. Activations are quantised by row and block to 15 bits, in two
+// bytes: a column's step waits for its weights, and the second product of bytes is free meanwhile.
+//
+// An input whose weights are large in all outputs would coarsen its block's scales: bytes hold weight / gain, a gain an
+// input, and the activation, which has bits to spare, is multiplied by it. No output's error can grow by that.
+//
+// Sums of a block are whole numbers, and exact; only the sum over the blocks rounds, in their order.
+#ifndef DESCANT_MATMUL_H
+#define DESCANT_MATMUL_H
+
+#include "vec.h"
+
+enum { FP32, BF16, INT8, INT4 };
+#define MAX_ROWS 16
+#define GROUP 4            /* rows whose sums stay in registers */
+#define MAX_BLOCK 128      /* 2^31 / (255 * 16256) = 518 inputs can be summed exactly */
+#define TOP 16256          /* 127 * 128 */
+
+typedef struct {
+    uint8_t *data;
+    float *gain;           /* [width]: what inputs are multiplied by before they are quantised */
+    int outs, ins;         /* as given; padded to tiles of 16 and to whole blocks below */
+    int tiles, width, block;
+    int format;
+    size_t tile_bytes;
+} Matrix;
+
+/* Rows as products read them; each has room for `width` inputs, of which those beyond the matrix's are zero. */
+typedef struct {
+    float *x;              /* [rows][width], fp32 and bf16 */
+    int8_t *high, *low;    /* [rows][width]: value = scale * (128 * high + low) */
+    float *scale;          /* [rows][width / block] */
+    int32_t *offset;       /* what the 128 (8) added to each weight adds to a block's sum, negated */
+    int width;
+} Rows;
+
+/* acc += products of unsigned bytes of w and four signed bytes x, by fours. */
+INLINE vi dot4(vi acc, vi w, const int8_t *x) {
+    int32_t four;
+    memcpy(&four, x, 4);
+#if defined(__AVX512VNNI__)
+    return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)w, _mm512_set1_epi32(four));
+#elif defined(__AVXVNNI__)
+    union { vi v; __m256i h[2]; } a = {acc}, b = {w};
+    __m256i f = _mm256_set1_epi32(four);
+    for (int i = 0; i < 2; i++) a.h[i] = _mm256_dpbusd_avx_epi32(a.h[i], b.h[i], f);
+    return a.v;
+#elif defined(__AVX2__) /* maddubs would saturate: even and odd bytes apart, as 16 bits */
+    union { vi v; __m256i h[2]; } a = {acc}, b = {w};
+    __m256i bytes = _mm256_set1_epi16(0xff);
+    __m256i x16 = _mm256_cvtepi8_epi16(_mm_set1_epi32(four)); /* x0 x1 x2 x3 x0 .. */
+    __m256i even = _mm256_shuffle_epi8(x16, _mm256_set1_epi32(0x05040100)); /* x0 x2 */
+    __m256i odd = _mm256_shuffle_epi8(x16, _mm256_set1_epi32(0x07060302));  /* x1 x3 */
+    for (int i = 0; i < 2; i++) {
+        __m256i p = _mm256_madd_epi16(_mm256_and_si256(b.h[i], bytes), even);
+        __m256i q = _mm256_madd_epi16(_mm256_srli_epi16(b.h[i], 8), odd);
+        a.h[i] = _mm256_add_epi32(a.h[i], _mm256_add_epi32(p, q));
+    }
+    return a.v;
+#elif defined(__ARM_FEATURE_DOTPROD) /* signed bytes only: w - 128, and 128 times x again */
+    union { vi v; int32x4_t h[4]; } a = {acc}, b = {w};
+    int8x16_t f = vreinterpretq_s8_s32(vdupq_n_s32(four));
+    int32_t sum = 128 * (x[0] + x[1] + x[2] + x[3]);
+    for (int i = 0; i < 4; i++) {
+        int8x16_t s = veorq_s8(vreinterpretq_s8_s32(b.h[i]), vdupq_n_s8(-128));
+        a.h[i] = vaddq_s32(vdotq_s32(a.h[i], s, f), vdupq_n_s32(sum));
+    }
+    return a.v;
+#else
+    vu u = (vu)w;
+    vi b0 = (vi)(u & 0xff), b1 = (vi)(u >> 8 & 0xff), b2 = (vi)(u >> 16 & 0xff), b3 = (vi)(u >> 24);
+    return acc + b0 * x[0] + b1 * x[1] + b2 * x[2] + b3 * x[3];
+#endif
+}
+
+static int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
+
+/* The shape of a packed matrix; its data is somewhere else. */
+static Matrix matrix_of(int outs, int ins, int format, int block) {
+    Matrix m = {NULL, NULL, outs, ins, round_up(outs, LANES) / LANES, 0, block, format, 0};
+    m.width = round_up(ins, block);
+    size_t scales = (size_t)round_up(m.width / block * LANES * 2, 64), weights = (size_t)m.width * LANES;
+    m.tile_bytes = format == FP32 ? weights * 4 : format == BF16 ? weights * 2
+                   : format == INT8 ? scales + weights : scales + weights / 2;
+    return m;
+}
+
+/* Read 64 bytes of weights, and ask for those some way on: the next tiles follow, of this matrix or the next. */
+#define AHEAD 4096
+INLINE vi stream(const uint8_t *w) {
+    vi v;
+    memcpy(&v, w, 64);
+    __builtin_prefetch(w + AHEAD, 0, 3);
+    return v;
+}
+
+/* out[r] = 16 outputs of row r, for `n` rows (1 .. GROUP, a constant where this is inlined). */
+INLINE void tile_bytes_product(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows, int n, int half,
+                               vf *out) {
+    const int blocks = m->width / m->block, step = half ? 8 : 4;
+    const uint8_t *w = tile + round_up(blocks * LANES * 2, 64);
+    const int8_t *high[GROUP], *low[GROUP];
+    vf sum[GROUP];
+    for (int r = 0; r < n; r++) {
+        high[r] = a->high + (size_t)rows[r] * a->width;
+        low[r] = a->low + (size_t)rows[r] * a->width;
+        sum[r] = vf_set(0.0f);
+    }
+    for (int b = 0; b < blocks; b++) {
+        vi h[GROUP], l[GROUP];
+        for (int r = 0; r < n; r++) {
+            h[r] = vi_set(0);
+            l[r] = vi_set(a->offset[rows[r] * (a->width / m->block) + b]);
+        }
+        for (int i = b * m->block; i < (b + 1) * m->block; i += step, w += 64) {
+            vi v = stream(w);
+            vi first = half ? v & vi_set(0x0f0f0f0f) : v;
+            for (int r = 0; r < n; r++) {
+                h[r] = dot4(h[r], first, high[r] + i);
+                l[r] = dot4(l[r], first, low[r] + i);
+            }
+            if (half) {
+                vi second = (vi)((vu)v >> 4) & vi_set(0x0f0f0f0f);
+                for (int r = 0; r < n; r++) {
+                    h[r] = dot4(h[r], second, high[r] + i + 4);
+                    l[r] = dot4(l[r], second, low[r] + i + 4);
+                }
+            }
+        }
+        vf scale = vf_from_bf16((const uint16_t *)tile + b * LANES);
+        for (int r = 0; r < n; r++) {
+            vf whole = __builtin_convertvector((h[r] << 7) + l[r], vf);
+            sum[r] = vf_fma(whole, scale * vf_set(a->scale[rows[r] * (a->width / m->block) + b]), sum[r]);
+        }
+    }
+    for (int r = 0; r < n; r++) out[r] = sum[r];
+}
+
+/* The same for fp32 and bf16: sums of even and odd inputs, then both. */
+INLINE void tile_float_product(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows, int n, int narrow,
+                               vf *out) {
+    const float *x[GROUP];
+    vf even[GROUP], odd[GROUP];
+    for (int r = 0; r < n; r++) {
+        x[r] = a->x + (size_t)rows[r] * a->width;
+        even[r] = odd[r] = vf_set(0.0f);
+    }
+    const int size = narrow ? 32 : 64;
+    for (int i = 0; i < m->width; i += 2, tile += 2 * size) {
+        __builtin_prefetch(tile + AHEAD, 0, 3);
+        if (!narrow) __builtin_prefetch(tile + AHEAD + 64, 0, 3);
+        vf v = narrow ? vf_from_bf16((const uint16_t *)tile) : vf_load((const float *)tile);
+        vf w = narrow ? vf_from_bf16((const uint16_t *)tile + LANES) : vf_load((const float *)tile + LANES);
+        for (int r = 0; r < n; r++) {
+            even[r] = vf_fma(v, vf_set(x[r][i]), even[r]);
+            odd[r] = vf_fma(w, vf_set(x[r][i + 1]), odd[r]);
+        }
+    }
+    for (int r = 0; r < n; r++) out[r] = even[r] + odd[r];
+}
+
+#define BY_ROWS(product, flag)                                                 \
+    switch (n) {                                                               \
+    case 1: product(m, tile, a, rows, 1, flag, out); break;                    \
+    case 2: product(m, tile, a, rows, 2, flag, out); break;                    \
+    case 3: product(m, tile, a, rows, 3, flag, out); break;                    \
+    default: product(m, tile, a, rows, 4, flag, out); break;                   \
+    }
+
+static __attribute__((noinline)) void tile_fp32(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
+                                                int n, vf *out) { BY_ROWS(tile_float_product, 0) }
+static __attribute__((noinline)) void tile_bf16(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
+                                                int n, vf *out) { BY_ROWS(tile_float_product, 1) }
+static __attribute__((noinline)) void tile_int8(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
+                                                int n, vf *out) { BY_ROWS(tile_bytes_product, 0) }
+static __attribute__((noinline)) void tile_int4(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
+                                                int n, vf *out) { BY_ROWS(tile_bytes_product, 1) }
+
+/* The 16 outputs of a tile for the listed rows: out[j] is that of rows[j]. A tile is read from memory once. */
+static void tile_product(const Matrix *m, int tile, const Rows *a, const int *rows, int n, vf *out) {
+    const uint8_t *data = m->data + (size_t)tile * m->tile_bytes;
+    for (int r = 0; r < n; r += GROUP) {
+        int some = n - r < GROUP ? n - r : GROUP;
+        switch (m->format) {
+        case FP32: tile_fp32(m, data, a, rows + r, some, out + r); break;
+        case BF16: tile_bf16(m, data, a, rows + r, some, out + r); break;
+        case INT8: tile_int8(m, data, a, rows + r, some, out + r); break;
+        default: tile_int4(m, data, a, rows + r, some, out + r); break;
+        }
+    }
+}
+
+/* Make n numbers (whole blocks, from input `from` on) of row `row` ready for products with matrices as m. */
+static void put_row(const Matrix *m, Rows *a, int row, int from, int n, const float *x) {
+    if (m->format == FP32 || m->format == BF16) {
+        memcpy(a->x + (size_t)row * a->width + from, x, (size_t)n * 4);
+        return;
+    }
+    int8_t *high = a->high + (size_t)row * a->width + from, *low = a->low + (size_t)row * a->width + from;
+    const float *gain = m->gain + from;
+    float *scale = a->scale + row * (a->width / m->block) + from / m->block;
+    int32_t *offset = a->offset + row * (a->width / m->block) + from / m->block;
+    for (int b = 0; b < n; b += m->block, scale++, offset++) {
+        vf top = vf_set(0.0f);
+        vi sum = vi_set(0);
+        for (int i = b; i < b + m->block; i += LANES)
+            top = vf_max(vf_abs(vf_load(x + i) * vf_load(gain + i)), top);
+        float most = vf_top(top), inverse = most > 1e-30f ? TOP / most : 0.0f;
+        for (int i = b; i < b + m->block; i += LANES) {
+            vi q = vi_round(vf_load(x + i) * vf_load(gain + i) * vf_set(inverse));
+            vi h = (q + vi_set(64)) >> 7;
+            vb h8 = __builtin_convertvector(h, vb), l8 = __builtin_convertvector(q - (h << 7), vb);
+            memcpy(high + i, &h8, LANES);
+            memcpy(low + i, &l8, LANES);
+            sum += q;
+        }
+        int32_t parts[LANES], total = 0;
+        memcpy(parts, &sum, 64);
+        for (int i = 0; i < LANES; i++) total += parts[i];
+        *scale = most / TOP;
+        *offset = -(m->format == INT8 ? 128 : 8) * total;
+    }
+}
+
+/* One output's block as bytes, [n]; returns its scale. Symmetric for int8; int4 gives its 16th level to the sign of
+ * the largest. The scale is rounded away from zero, so that the largest fits. */
+static float quantise_block(const float *w, int n, int format, uint8_t *out) {
+    float most = 0.0f, peak = 0.0f;
+    for (int i = 0; i < n; i++)
+        if (fabsf(w[i]) > most) most = fabsf(w[i]), peak = w[i];
+    float wanted = format == INT8 ? most / 127.0f : peak / -8.0f;
+    uint16_t h = bf16_of(wanted);
+    if (fabsf(float_of_bf16(h)) < fabsf(wanted)) h++;
+    float scale = float_of_bf16(h), inverse = most > 1e-30f ? 1.0f / scale : 0.0f;
+    int low = format == INT8 ? -127 : -8, top = format == INT8 ? 127 : 7, middle = format == INT8 ? 128 : 8;
+    for (int i = 0; i < n; i++) {
+        float q = rintf(w[i] * inverse);
+        out[i] = (uint8_t)((q < low ? low : q > top ? top : (int)q) + middle);
+    }
+    return scale;
+}
+
+/* The root mean square of each input's weights, over that of all: equal inputs have gain 1. */
+static void find_gains(const Matrix *m, const float *weights, int rows) {
+    double all = 0.0;
+    for (int i = 0; i < m->width; i++) m->gain[i] = 0.0f;
+    for (int o = 0; o < rows; o++)
+        for (int i = 0; i < m->ins; i++) m->gain[i] += weights[(size_t)o * m->ins + i] * weights[(size_t)o * m->ins + i];
+    for (int i = 0; i < m->ins; i++) all += m->gain[i];
+    float usual = sqrtf((float)(all / m->ins));
+    for (int i = 0; i < m->width; i++) {
+        float gain = sqrtf(m->gain[i]) / usual;
+        m->gain[i] = gain > 1e-3f && gain < 1e3f ? gain : 1.0f; /* also where all are zero */
+    }
+}
+
+/* Pack weights [n, ins] float32; tile output o is row order[o] of them, or zero where that is -1. */
+static void pack_matrix(const Matrix *m, const float *weights, int rows, const int32_t *order) {
+    float block[MAX_BLOCK];
+    uint8_t coded[MAX_BLOCK];
+    memset(m->data, 0, m->tile_bytes * (size_t)m->tiles);
+    find_gains(m, weights, rows);
+    for (int o = 0; o < m->tiles * LANES; o++) {
+        uint8_t *tile = m->data + (size_t)(o / LANES) * m->tile_bytes, *w = tile;
+        int lane = o % LANES, source = order[o];
+        if (m->format == INT8 || m->format == INT4) w += round_up(m->width / m->block * LANES * 2, 64);
+        for (int b = 0; b < m->width; b += m->block) {
+            for (int i = 0; i < m->block; i++)
+                block[i] = source >= 0 && b + i < m->ins ? weights[(size_t)source * m->ins + b + i] : 0.0f;
+            if (m->format == FP32 || m->format == BF16) {
+                for (int i = 0; i < m->block; i++) {
+                    size_t at = (size_t)(b + i) * LANES + lane;
+                    if (m->format == FP32) ((float *)w)[at] = block[i];
+                    else ((uint16_t *)w)[at] = bf16_of(block[i]);
+                }
+                continue;
+            }
+            for (int i = 0; i < m->block; i++) block[i] /= m->gain[b + i];
+            ((uint16_t *)tile)[b / m->block * LANES + lane] = bf16_of(quantise_block(block, m->block, m->format, coded));
+            for (int i = 0; i < m->block; i++) {
+                int at = b + i;
+                if (m->format == INT8) w[(size_t)(at / 4) * 64 + lane * 4 + at % 4] = coded[i];
+                else w[(size_t)(at / 8) * 64 + lane * 4 + at % 4] |= (uint8_t)(coded[i] << (at % 8 < 4 ? 0 : 4));
+            }
+        }
+    }
+}
+
+#endif

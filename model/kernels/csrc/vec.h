@@ -1,0 +1,158 @@
+// Sixteen numbers at a time, the same on every machine: vectors, exp, gelu, layer norm.
+//
+// Written with the compiler's vector extensions, which it splits into what the machine has. Only products of bytes
+// and fused multiply-adds name instructions. The order of every sum is fixed here and nowhere else, so that a row's
+// result never depends on how many rows or threads there are; contraction is off (see build.py) for the same reason.
+#ifndef DESCANT_VEC_H
+#define DESCANT_VEC_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#define LANES 16
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL(n) _Pragma(#n)
+
+typedef float vf __attribute__((vector_size(64)));
+typedef int32_t vi __attribute__((vector_size(64)));
+typedef uint32_t vu __attribute__((vector_size(64)));
+typedef uint16_t vh __attribute__((vector_size(32)));
+typedef int8_t vb __attribute__((vector_size(16)));
+
+INLINE vf vf_set(float x) { return (vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+INLINE vi vi_set(int32_t x) { return (vi){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+INLINE vf vf_load(const float *p) { vf v; memcpy(&v, p, 64); return v; }
+INLINE void vf_store(float *p, vf v) { memcpy(p, &v, 64); }
+INLINE vf vf_pick(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
+INLINE vf vf_max(vf a, vf b) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return vf_pick(a > b, a, b);
+#endif
+}
+INLINE vf vf_abs(vf a) { return (vf)((vi)a & vi_set(0x7fffffff)); }
+
+/* a * b + c: one rounding where the machine has it. */
+INLINE vf vf_fma(vf a, vf b, vf c) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    union { vf v; __m256 h[2]; } x = {a}, y = {b}, z = {c};
+    z.h[0] = _mm256_fmadd_ps(x.h[0], y.h[0], z.h[0]);
+    z.h[1] = _mm256_fmadd_ps(x.h[1], y.h[1], z.h[1]);
+    return z.v;
+#elif defined(__aarch64__)
+    union { vf v; float32x4_t h[4]; } x = {a}, y = {b}, z = {c};
+    for (int i = 0; i < 4; i++) z.h[i] = vfmaq_f32(z.h[i], x.h[i], y.h[i]);
+    return z.v;
+#else
+    return a * b + c;
+#endif
+}
+
+/* Sum and largest of the lanes, halves first. */
+INLINE float vf_sum(vf v) {
+    float x[LANES];
+    vf_store(x, v);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++) x[i] += x[i + n];
+    return x[0];
+}
+INLINE float vf_top(vf v) {
+    float x[LANES];
+    vf_store(x, v);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++) x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
+    return x[0];
+}
+
+/* bfloat16: the upper half of a float. */
+INLINE vf vf_from_bf16(const uint16_t *p) {
+    vh h;
+    memcpy(&h, p, 32);
+#if defined(__AVX512F__)
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)h), 16);
+#else
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+#endif
+}
+INLINE uint16_t bf16_of(float x) { /* to nearest, ties to even; what is not a number stays so */
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+INLINE float float_of_bf16(uint16_t h) {
+    uint32_t u = (uint32_t)h << 16;
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+
+/* To the nearest whole number, for |x| < 2^22: the magic number pushes the fraction out of the mantissa. */
+#define MAGIC 12582912.0f
+INLINE vi vi_round(vf x) { return (vi)(x + vf_set(MAGIC)) - (vi)vf_set(MAGIC); }
+
+/* e^x for x <= 88, relative error below 2e-7; 0 below -87. (Cephes' expf.) */
+INLINE vf vf_exp(vf x) {
+    vi none = x < vf_set(-87.0f);
+    x = vf_max(x, vf_set(-87.0f));
+    vf n = vf_fma(x, vf_set(1.44269504f), vf_set(MAGIC));
+    vi k = (vi)n - (vi)vf_set(MAGIC);
+    n = n - vf_set(MAGIC);
+    vf r = vf_fma(n, vf_set(-0.693359375f), x);
+    r = vf_fma(n, vf_set(2.12194440e-4f), r);
+    vf p = vf_set(1.9875691500e-4f);
+    p = vf_fma(p, r, vf_set(1.3981999507e-3f));
+    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
+    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
+    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
+    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
+    p = vf_fma(p * r, r, r) + vf_set(1.0f);
+    p = p * (vf)((k + vi_set(127)) << 23);
+    return (vf)((vi)p & ~none);
+}
+
+/* x * (1 + erf(x / sqrt 2)) / 2, error below 3e-7 * max(1, |x|). (erfc: Abramowitz and Stegun 7.1.26.) */
+INLINE vf vf_gelu(vf x) {
+    vf z = vf_abs(x) * vf_set(0.70710678f);
+    vf t = vf_set(1.0f) / vf_fma(z, vf_set(0.3275911f), vf_set(1.0f));
+    vf p = vf_set(1.061405429f);
+    p = vf_fma(p, t, vf_set(-1.453152027f));
+    p = vf_fma(p, t, vf_set(1.421413741f));
+    p = vf_fma(p, t, vf_set(-0.284496736f));
+    p = vf_fma(p, t, vf_set(0.254829592f));
+    vf tail = p * t * vf_exp(-z * z) * vf_set(0.5f); /* half of erfc(z) */
+    return x * vf_pick(x > vf_set(0.0f), vf_set(1.0f) - tail, tail);
+}
+
+/* (x - mean) / sqrt(variance + eps) * w + b over n numbers; y may have more room, which is not touched. */
+static void layer_norm(const float *x, const float *w, const float *b, int n, float eps, float *y) {
+    int whole = n / LANES * LANES;
+    vf sum = vf_set(0.0f), square = vf_set(0.0f);
+    float rest = 0.0f;
+    for (int i = 0; i < whole; i += LANES) sum += vf_load(x + i);
+    for (int i = whole; i < n; i++) rest += x[i];
+    float mean = (vf_sum(sum) + rest) / (float)n;
+    rest = 0.0f;
+    for (int i = 0; i < whole; i += LANES) {
+        vf d = vf_load(x + i) - vf_set(mean);
+        square = vf_fma(d, d, square);
+    }
+    for (int i = whole; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
+    float scale = 1.0f / sqrtf((vf_sum(square) + rest) / (float)n + eps);
+    for (int i = 0; i < whole; i += LANES) {
+        vf d = (vf_load(x + i) - vf_set(mean)) * vf_set(scale);
+        vf_store(y + i, vf_fma(d, vf_load(w + i), vf_load(b + i)));
+    }
+    for (int i = whole; i < n; i++) y[i] = (x[i] - mean) * scale * w[i] + b[i];
+}
+
+#endif

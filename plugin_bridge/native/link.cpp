@@ -1,0 +1,468 @@
+// The conversation with the host, one turn of a few milliseconds after another.
+
+#include "link.h"
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+
+#include <zmq.hpp>
+
+#include "endpoint.h"
+
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+namespace descant {
+
+namespace {
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr int HIGH_WATER = 256;
+constexpr int MESSAGES_A_TURN = 1024;
+constexpr auto LIVE_TURN = milliseconds(2), IDLE_TURN = milliseconds(10);
+constexpr auto REPORT_AFTER = milliseconds(10); // of audio
+constexpr auto BEAT = milliseconds(DESCANT_HEARTBEAT_MS);
+constexpr auto SILENT = BEAT * DESCANT_HEARTBEAT_MISSES;
+constexpr auto GREET_AGAIN = milliseconds(2000), LOOK_AGAIN = milliseconds(500);
+constexpr size_t EVENTS = 4096, BLOCKS = 1024;
+
+void ask_for_priority()
+{
+#if defined(__linux__)
+    sched_param priority{};
+    priority.sched_priority = 10;
+    pthread_setschedparam(pthread_self(), SCHED_RR, &priority); // mostly refused: then as everybody
+    pthread_setname_np(pthread_self(), "descant link");
+#endif
+}
+} // namespace
+
+Shared::Shared(uint32_t n_channels, int64_t n_ring)
+    : events(EVENTS), blocks(size_t(n_channels) * size_t(2 * n_ring + 2 * DESCANT_MAX_BLOCK_SAMPLES), BLOCKS),
+      channels(n_channels), ring_samples(n_ring)
+{
+}
+
+// Everything the network thread owns: a socket and where the conversation stands.
+struct Link::Work {
+    explicit Work(Link& of) : link(of), shared(of.shared_), report(of.report_) {}
+
+    void turn()
+    {
+        refresh();
+        if (!socket)
+            open();
+        drain();
+        greet();
+        beat();
+        wait();
+        for (int i = 0; socket && i < MESSAGES_A_TURN && receive(); ++i) {
+        }
+        if (live() && Clock::now() - heard > SILENT)
+            lose();
+    }
+
+    void leave()
+    {
+        if (socket && session) {
+            post(pack_goodbye("", session, sequence));
+            socket->set(zmq::sockopt::linger, 100);
+        }
+        close();
+    }
+
+    Link& link;
+    Shared& shared;
+    Report& report;
+
+private:
+    bool live() const { return state() == LinkState::LIVE || state() == LinkState::OTHER_MODEL; }
+    LinkState state() const { return LinkState(report.state.load(std::memory_order_relaxed)); }
+    void set(LinkState now) { report.state.store(uint32_t(now), std::memory_order_relaxed); }
+
+    // Take over what the main thread has changed; another host is another socket, another seed another session.
+    void refresh()
+    {
+        const uint64_t seed = link.seed_.load(std::memory_order_relaxed);
+        const std::lock_guard<std::mutex> lock(link.mutex_);
+        if (version == link.version_ && seed == hello.seed)
+            return;
+        version = link.version_;
+        hello = link.hello_;
+        hello.seed = seed;
+        settings = link.settings_;
+        hello.preset = settings.preset;
+        hello.model = settings.model;
+        if (socket && find_host(settings.endpoint).endpoint != address.endpoint) {
+            post(pack_goodbye("", session, sequence));
+            close();
+        }
+        to_greet = true;
+    }
+
+    void open()
+    {
+        address = find_host(settings.endpoint);
+        looked = Clock::now();
+        set(address.endpoint.empty() ? LinkState::REFUSED : LinkState::LOOKING);
+        if (address.endpoint.empty())
+            return;
+        try {
+            auto fresh = std::make_unique<zmq::socket_t>(context, zmq::socket_type::dealer);
+            fresh->set(zmq::sockopt::linger, 0);
+            fresh->set(zmq::sockopt::maxmsgsize, int64_t(DESCANT_MAX_PART_BYTES));
+            fresh->set(zmq::sockopt::sndhwm, HIGH_WATER);
+            fresh->set(zmq::sockopt::rcvhwm, HIGH_WATER);
+            fresh->set(zmq::sockopt::immediate, 1); // nothing is queued for a host that is not there
+            fresh->set(zmq::sockopt::handshake_ivl, 2000);
+            fresh->set(zmq::sockopt::reconnect_ivl, 50);
+            fresh->set(zmq::sockopt::reconnect_ivl_max, 500);
+            if (!address.host_key.empty()) {
+                fresh->set(zmq::sockopt::curve_serverkey, address.host_key);
+                fresh->set(zmq::sockopt::curve_publickey, address.public_key);
+                fresh->set(zmq::sockopt::curve_secretkey, address.secret_key);
+            }
+            fresh->connect(address.endpoint);
+            socket = std::move(fresh);
+        } catch (const zmq::error_t&) {
+            set(LinkState::REFUSED);
+        }
+        session = 0;
+        sequence = 0;
+        to_greet = true;
+        said_hello = awaiting = false;
+    }
+
+    void close()
+    {
+        if (socket)
+            socket->close();
+        socket.reset();
+        session = 0;
+    }
+
+    void greet()
+    {
+        if (!socket)
+            return;
+        const auto now = Clock::now();
+        if (awaiting && now - greeted > GREET_AGAIN)
+            to_greet = true;
+        if (!to_greet)
+            return;
+        hello_sequence = sequence;
+        if (post(pack(hello, session, sequence))) {
+            to_greet = false;
+            said_hello = awaiting = true;
+            greeted = now;
+        } else if (session == 0 && now - looked > LOOK_AGAIN) { // nobody there: perhaps the host is elsewhere
+            looked = now;
+            if (find_host(settings.endpoint).endpoint != address.endpoint)
+                close();
+        }
+    }
+
+    // What the audio thread said: sent if there is a session, otherwise over.
+    void drain()
+    {
+        while (const Event* event = shared.events.front()) {
+            if (event->kind == Event::JUMP)
+                jumps = event->index;
+            if (live() && !to_greet) {
+                if (!say(*event))
+                    return; // the socket is full: later
+            } else if (event->kind != Event::JUMP) {
+                count(report.unsent);
+            }
+            shared.events.pop();
+        }
+    }
+
+    bool say(const Event& event)
+    {
+        if (event.kind == Event::JUMP)
+            return tell_place(event.at_sample, Clock::now());
+        std::string name;
+        if (event.kind == Event::PARAMETER)
+            name = link.names_[event.index];
+        if (event.kind == Event::PRESET) {
+            if (event.index >= presets.size()) {
+                count(report.unsent);
+                return true;
+            }
+            name = settings.preset = presets[event.index];
+            const std::lock_guard<std::mutex> lock(link.mutex_);
+            link.settings_.preset = name;
+        }
+        return post(pack(event, name, session, sequence));
+    }
+
+    // The credit, when the playhead has moved or a heartbeat is due. A jump is told in its turn among the events.
+    void beat()
+    {
+        if (!socket || !session || to_greet)
+            return;
+        const Place place = Place::unpack(shared.place.load(std::memory_order_acquire));
+        if (place.jumps != (jumps & 0xFFFF))
+            return;
+        const auto now = Clock::now();
+        const int64_t moved = place.playhead - told;
+        const bool far = moved < 0 || moved * 1000 >= REPORT_AFTER.count() * int64_t(hello.sample_rate);
+        if (!has_told || far || now - told_at >= BEAT)
+            tell_place(place.playhead, now);
+        const bool offline = link.offline_.load();
+        if (live() && offline != told_offline && post(pack_mode(offline, place.playhead, session, sequence)))
+            told_offline = offline;
+    }
+
+    bool tell_place(int64_t playhead, Clock::time_point now)
+    {
+        if (!post(pack_heartbeat(playhead, uint32_t(shared.ring_samples), jumps, session, sequence)))
+            return false;
+        told = playhead;
+        told_at = now;
+        has_told = true;
+        return true;
+    }
+
+    void wait()
+    {
+        if (!socket) {
+            std::this_thread::sleep_for(IDLE_TURN);
+            return;
+        }
+        zmq::pollitem_t item{socket->handle(), 0, ZMQ_POLLIN, 0};
+        zmq::poll(&item, 1, live() ? LIVE_TURN : IDLE_TURN);
+    }
+
+    bool post(const Parts& parts)
+    {
+        if (!socket || parts.empty())
+            return false;
+        for (size_t i = 0; i < parts.size(); ++i) {
+            const auto more = i + 1 < parts.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
+            if (!socket->send(zmq::buffer(parts[i]), more | zmq::send_flags::dontwait))
+                return false; // refused at the first part: never half a message
+        }
+        ++sequence;
+        return true;
+    }
+
+    bool receive()
+    {
+        std::vector<zmq::message_t> messages;
+        std::vector<std::string_view> views;
+        do {
+            messages.emplace_back();
+            if (!socket->recv(messages.back(), zmq::recv_flags::dontwait))
+                return false;
+            if (messages.size() > DESCANT_MAX_PARTS + 1)
+                messages.pop_back(); // longer than any message: read on, to its end
+        } while (socket->get(zmq::sockopt::rcvmore));
+        for (const zmq::message_t& message : messages)
+            views.emplace_back(static_cast<const char*>(message.data()), message.size());
+        Received message;
+        if (unpack(views, message))
+            take(message);
+        else
+            count(report.malformed);
+        return true;
+    }
+
+    void take(const Received& message)
+    {
+        const bool ours = session && message.header.session == session;
+        switch (message.header.type) {
+        case DESCANT_AUDIO:
+        case DESCANT_HEARTBEAT:
+            if (!ours)
+                return;
+            heard = Clock::now();
+            if (state() == LinkState::LOST && !to_greet)
+                set(live_state);
+            if (message.header.type == DESCANT_AUDIO)
+                queue(message);
+            return;
+        case DESCANT_WELCOME:
+            return enter(message);
+        case DESCANT_REFUSED:
+            return be_refused(message);
+        case DESCANT_METER: {
+            const auto meter = message.as<descant_meter>();
+            report.lead_ms.store(meter.lead_ms, std::memory_order_relaxed);
+            report.load.store(meter.load, std::memory_order_relaxed);
+            report.control_delay_ms.store(meter.control_delay_ms_p50, std::memory_order_relaxed);
+            return;
+        }
+        case DESCANT_FAULT:
+            count(report.faults);
+            return note(message);
+        case DESCANT_GOODBYE:
+            if (ours)
+                lose();
+            return;
+        }
+    }
+
+    void queue(const Received& message)
+    {
+        const auto audio = message.as<descant_audio>();
+        if (audio.channels != 1 && audio.channels != shared.channels)
+            return count(report.malformed);
+        AudioBlock block;
+        block.at_sample = message.header.at_sample;
+        block.epoch = audio.epoch;
+        block.channels = audio.channels;
+        block.n_samples = audio.n_samples;
+        float* const floats = shared.blocks.begin(block);
+        if (!floats)
+            return count(report.overruns);
+        std::memcpy(floats, message.parts[0].data(), message.parts[0].size());
+        count(shared.blocks.commit(block) ? report.blocks : report.overruns);
+    }
+
+    void enter(const Received& message)
+    {
+        if (!said_hello)
+            return;
+        if (welcomed)
+            count(report.reconnects);
+        welcomed = true;
+        session = message.header.session;
+        presets = lines(message.parts[3]);
+        const std::string weights(message.parts[1]);
+        {
+            const std::lock_guard<std::mutex> lock(link.mutex_);
+            if (link.settings_.weights.empty())
+                link.settings_.weights = weights;
+            settings.weights = link.settings_.weights;
+            link.words_.clear();
+        }
+        live_state = settings.weights == weights ? LinkState::LIVE : LinkState::OTHER_MODEL;
+        heard = Clock::now();
+        has_told = told_offline = to_greet = awaiting = false;
+        drain(); // of before: over
+        shared.blocks.commit(AudioBlock()); // epochs are counted afresh
+        set(live_state);
+        beat();
+        shared.welcomes.fetch_add(1, std::memory_order_release);
+    }
+
+    void be_refused(const Received& message)
+    {
+        const auto refusal = message.as<descant_refused>();
+        if (refusal.code == DESCANT_CODE_SESSION) {
+            // Not if what was refused was said before the latest hello.
+            if (!to_greet && refusal.refers_to - hello_sequence < 0x80000000u) {
+                lose();
+                to_greet = true;
+            }
+            return;
+        }
+        note(message);
+        if (!live() && refusal.refers_to == hello_sequence) {
+            greeted = Clock::now();
+            set(refusal.code == DESCANT_CODE_VERSION ? LinkState::OTHER_VERSION : LinkState::REFUSED);
+        }
+    }
+
+    void lose()
+    {
+        if (!live())
+            return;
+        set(LinkState::LOST);
+        count(report.losses);
+    }
+
+    void note(const Received& message)
+    {
+        std::string said;
+        for (const std::string_view line : message.parts)
+            said += std::string(line) + "\n";
+        const std::lock_guard<std::mutex> lock(link.mutex_);
+        link.words_ = said;
+    }
+
+    static void count(std::atomic<uint32_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+    zmq::context_t context;
+    std::unique_ptr<zmq::socket_t> socket;
+    Address address;
+    Hello hello;
+    Settings settings;
+    uint64_t version = ~uint64_t(0), session = 0;
+    uint32_t sequence = 0, hello_sequence = 0, jumps = 0;
+    bool to_greet = true, said_hello = false, awaiting = false, welcomed = false, has_told = false, told_offline = false;
+    int64_t told = 0;
+    LinkState live_state = LinkState::LIVE;
+    Clock::time_point heard, greeted, looked, told_at;
+    std::vector<std::string> presets;
+};
+
+Link::Link(Shared& shared, Report& report, const char* const* parameter_names)
+    : shared_(shared), report_(report), names_(parameter_names)
+{
+}
+
+void Link::start(const Hello& hello)
+{
+    stop();
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        hello_ = hello;
+        ++version_;
+    }
+    stopping_ = false;
+    thread_ = std::thread([this] { run(); });
+}
+
+void Link::stop()
+{
+    if (!thread_.joinable())
+        return;
+    stopping_ = true;
+    thread_.join();
+    report_.state = uint32_t(LinkState::OFF);
+}
+
+Settings Link::settings() const
+{
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return settings_;
+}
+
+void Link::set_settings(const Settings& settings)
+{
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const bool other = settings.endpoint != settings_.endpoint || settings.preset != settings_.preset || settings.model != settings_.model;
+    settings_ = settings;
+    version_ += other;
+}
+
+std::string Link::words() const
+{
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return words_;
+}
+
+void Link::run()
+{
+    ask_for_priority();
+    while (!stopping_) {
+        try {
+            Work work(*this);
+            while (!stopping_)
+                work.turn();
+            work.leave();
+        } catch (const std::exception&) { // of ZeroMQ, or no memory: begin anew
+            report_.state = uint32_t(LinkState::LOOKING);
+            std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        }
+    }
+}
+
+} // namespace descant

@@ -1,0 +1,97 @@
+// The network thread: a ZeroMQ DEALER that greets the host, carries events out and audio in, and never gives up.
+//
+// Who does what, and who may wait
+// - audio thread: `Shared` alone: pushes to `events`, takes from `blocks`, writes `place`. Never waits.
+// - network thread (ours): the socket; sleeps in poll for a few milliseconds at a time.
+// - DAW's main thread: `start`, `stop`, `settings`; may wait for the network thread to end.
+//
+// When the host falls silent for three heartbeats the link is lost: what has come plays to its end and fades, our
+// heartbeats go on. A host that wakes is live again; one that was started anew refuses those heartbeats, and is
+// greeted with the old session's number. After each welcome the audio thread says again what the host must know.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "message.h"
+#include "ring.h"
+#include "settings.h"
+
+namespace descant {
+
+enum class LinkState : uint32_t { OFF, LOOKING, LIVE, LOST, REFUSED, OTHER_VERSION, OTHER_MODEL };
+
+// The playhead and how often it was moved, in one word that is read and written whole.
+struct Place {
+    int64_t playhead = 0;
+    uint32_t jumps = 0; // modulo 65536
+
+    static uint64_t pack(int64_t playhead, uint32_t jumps) noexcept
+    {
+        return uint64_t(playhead) << 16 | (jumps & 0xFFFF);
+    }
+    static Place unpack(uint64_t word) noexcept { return {int64_t(word) >> 16, uint32_t(word & 0xFFFF)}; }
+};
+
+// What the two threads share; made before both, gone after both.
+struct Shared {
+    Shared(uint32_t channels, int64_t ring_samples);
+
+    Ring<Event> events;                 // audio -> network
+    BlockRing blocks;                   // network -> audio
+    std::atomic<uint64_t> place{0};     // audio writes
+    std::atomic<uint32_t> welcomes{0};  // network writes: counts sessions
+    const uint32_t channels;
+    const int64_t ring_samples;         // past the playhead that are accepted
+};
+
+// What the link knows of itself and its host; any thread may read.
+struct Report {
+    std::atomic<uint32_t> state{uint32_t(LinkState::OFF)};
+    std::atomic<float> lead_ms{0}, load{0}, control_delay_ms{0};
+    std::atomic<uint32_t> losses{0}, reconnects{0}, malformed{0}, overruns{0}, unsent{0}, faults{0}, blocks{0};
+};
+
+class Link {
+public:
+    Link(Shared& shared, Report& report, const char* const* parameter_names);
+    ~Link() { stop(); }
+
+    // Thread: main. hello: rate, block size, channels; preset and model come from `settings`.
+    void start(const Hello& hello);
+    void stop();
+    bool running() const { return thread_.joinable(); }
+
+    // Thread: main. Of the project; a running link that must greet anew does.
+    Settings settings() const;
+    void set_settings(const Settings& settings);
+
+    // Thread: any. The seed of the session (a running link greets anew), and whether the DAW bounces.
+    void set_seed(uint64_t seed) { seed_.store(seed, std::memory_order_relaxed); }
+    void set_offline(bool offline) { offline_.store(offline, std::memory_order_relaxed); }
+
+    // Thread: any but audio. The latest fault or refusal in words; empty if none.
+    std::string words() const;
+
+private:
+    void run();
+    struct Work;
+
+    Shared& shared_;
+    Report& report_;
+    const char* const* const names_;
+    std::thread thread_;
+    std::atomic<bool> stopping_{false}, offline_{false};
+    std::atomic<uint64_t> seed_{0};
+    mutable std::mutex mutex_; // guards what follows; never taken by the audio thread
+    Hello hello_;
+    Settings settings_;
+    uint64_t version_ = 0; // of hello_ and settings_ as far as a session depends on them
+    std::string words_;
+};
+
+} // namespace descant

@@ -1,0 +1,45 @@
+// The plugin's parameters: one row each. `wire`: the host's name for it (host/preset.py); nullptr: the plugin's own.
+#pragma once
+
+#include <cstdint>
+
+namespace descant {
+
+enum ParameterId : uint32_t {
+    GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, SEED, RUN_ON, PANIC,
+    N_INPUTS, // what follows the plugin sets itself
+    STATUS = N_INPUTS, LEAD, LOAD, DELAY, UNDERRUNS,
+    N_PARAMETERS
+};
+
+struct ParameterRow {
+    const char* symbol;
+    const char* name;
+    const char* unit;
+    float low, high, otherwise;
+    enum Kind { REAL, WHOLE, SWITCH, BUTTON } kind;
+    const char* wire;
+};
+
+constexpr ParameterRow PARAMETERS[N_PARAMETERS] = {
+    {"gain", "Gain", "dB", -60, 12, 0, ParameterRow::REAL, nullptr},
+    {"temperature", "Temperature", "", 0, 2, 1, ParameterRow::REAL, "temperature"},
+    {"guidance", "Guidance", "", 1, 8, 3, ParameterRow::REAL, "guidance"},
+    {"top_k", "Top k", "", 1, 4096, 250, ParameterRow::WHOLE, "top_k"},
+    {"top_p", "Top p", "", 0, 1, 0, ParameterRow::REAL, "top_p"},
+    {"melody", "Melody", "", 0, 1, 1, ParameterRow::REAL, "melody"},
+    {"chords", "Chords", "", 0, 1, 1, ParameterRow::REAL, "chords"},
+    {"beat", "Beat", "", 0, 1, 1, ParameterRow::REAL, "beat"},
+    {"play", "Play pad", "", 0, 128, 0, ParameterRow::WHOLE, nullptr},     // 0: none; n: pad n - 1, when it changes
+    {"preset", "Preset", "", 0, 256, 0, ParameterRow::WHOLE, nullptr},     // 0: the project's; n: the host's n-th
+    {"seed", "Seed", "", 0, 9999, 0, ParameterRow::WHOLE, nullptr},
+    {"run_on", "Play on when stopped", "", 0, 1, 0, ParameterRow::SWITCH, nullptr},
+    {"panic", "Panic", "", 0, 1, 0, ParameterRow::BUTTON, nullptr},
+    {"status", "Link", "", 0, 6, 0, ParameterRow::WHOLE, nullptr},         // LinkState of link.h
+    {"lead", "Lead", "ms", -10000, 60000, 0, ParameterRow::REAL, nullptr},
+    {"load", "Load", "", 0, 10, 0, ParameterRow::REAL, nullptr},
+    {"delay", "Control delay", "ms", 0, 10000, 0, ParameterRow::REAL, nullptr},
+    {"underruns", "Underruns", "", 0, 1e6, 0, ParameterRow::WHOLE, nullptr},
+};
+
+} // namespace descant

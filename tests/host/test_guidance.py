@@ -1,0 +1,67 @@
+"""Guidance works from where it is asked for, whatever the preset began with, and costs nothing before."""
+
+import numpy as np
+import pytest
+
+from descant.host.events import FaultOut, Parameter, PresetChange, SessionHello, Trigger
+from descant.host.preset import Preset, PromptSlot, SamplingRow
+from descant.host.render import render, replay
+
+HELLO = SessionHello(48_000, channels=1, preset="plain")
+
+
+@pytest.fixture(scope="module")
+def presets():
+    slots = (PromptSlot(text="calm jazz with piano"), PromptSlot(text="driving techno", transition="cut"))
+    plain = Preset(name="plain", prompts=slots, quantise="off", sampling=SamplingRow(guidance=1.0))
+    return {"plain": plain, "led": Preset(name="led", prompts=slots, quantise="off")}
+
+
+def first_difference(a, b):
+    different = np.flatnonzero((a != b).any(axis=0))
+    return int(different[0]) if len(different) else None
+
+
+@pytest.mark.parametrize("change", [Parameter(48_000, "guidance", 6.0), PresetChange(48_000, "led")])
+def test_guidance_is_heard_where_it_was_asked_for(model, presets, change):
+    plain = render(model, presets, [Trigger(0, 0)], 2.0, HELLO)
+    guided = render(model, presets, [Trigger(0, 0), change], 2.0, HELLO)
+    changed = first_difference(plain.wave, guided.wave)
+    assert changed is not None and 48_000 <= changed <= 48_000 + 8 * 960
+    assert not guided.faults
+
+
+def test_it_acts_as_it_would_have_from_the_start_and_can_be_taken_back(model, presets):
+    from_start = render(model, presets, [Parameter(0, "guidance", 6.0), Trigger(0, 0)], 1.0, HELLO)
+    before = render(model, presets, [Parameter(0, "guidance", 3.0), Trigger(0, 0)], 1.0, HELLO)
+    led = render(model, presets, [Trigger(0, 0)], 1.0, SessionHello(48_000, channels=1, preset="led"))
+    assert np.array_equal(before.wave, led.wave) and not np.array_equal(from_start.wave, led.wave)
+    back = [Trigger(0, 0), Parameter(24_000, "guidance", 6.0), Parameter(48_000, "guidance", 1.0)]
+    assert not render(model, presets, back, 2.0, HELLO).faults
+
+
+def test_live_a_stream_is_guided_from_the_change_on_and_the_take_plays_again(client, model, presets):
+    from descant.host.engine import Engine
+
+    player = client(engine=Engine(model, presets), seconds=3, slices=12, preset="plain", channels=1)
+    player.send(Trigger(0, 0))
+    player.run_to(48_000)
+    session = player.engine.session(1)
+    assert not session.playback.current().guided
+    for at, value in ((48_000, 6.0), (60_000, 1.0), (72_000, 4.0)):
+        player.run_to(at)
+        player.send(Parameter(at, "guidance", value))
+    player.run_to(player.total)
+    assert session.playback.current().guided and not player.faults
+    again = replay(model, presets, session.log.entries, 3, player.hello)
+    assert np.array_equal(again.wave, player.heard)
+
+
+def test_no_guidance_is_no_second_row(client, model, presets):
+    from descant.host.engine import Engine
+
+    player = client(engine=Engine(model, presets), seconds=1, preset="plain")
+    player.send(Trigger(0, 0))
+    player.run_to(24_000)
+    assert not player.engine.session(1).playback.current().guided
+    assert not [output for output in player.outputs if isinstance(output, FaultOut)]

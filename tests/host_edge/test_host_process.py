@@ -1,0 +1,212 @@
+"""The real host with a real (tiny) model, in its own processes, over a real socket."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+import soundfile
+
+from descant.host.edge.host_process import HostProcess, running_host
+from descant.host.edge.listening import ListeningClient
+from descant.host.errors import HostError
+from descant.plugin_bridge import Code
+
+RATE = 48_000
+BLOCK = 256
+PRESET = """
+quantise = "off"
+[[prompts]]
+text = "piano"
+key = 36
+[cc.1]
+parameter = "temperature"
+range = [0.5, 1.5]
+"""
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
+    folder = tmp_path_factory.mktemp("presets")
+    (folder / "pad.toml").write_text(PRESET)
+    with running_host("tiny", 1, (str(folder),)) as running:
+        yield running
+
+
+class Daw:
+    """A client that reads in real time, however late this machine lets it."""
+
+    def __init__(self, host: HostProcess) -> None:
+        self.client = ListeningClient(host.endpoint, RATE, BLOCK, 2, preset="pad", lead_ms=600)
+        self.client.connect(20_000)
+        self.heard: list[np.ndarray] = []
+
+    def until(self, true: object, seconds: float = 60.0) -> None:
+        assert callable(true)
+        start, at = time.monotonic(), self.client.playhead
+        while not true():
+            assert time.monotonic() - start < seconds, "waited in vain"
+            self.client.pump(1)
+            while self.client.playhead - at < (time.monotonic() - start) * RATE:
+                self.heard.append(self.client.read(BLOCK))
+
+    def loud(self) -> bool:
+        return len(self.heard) > 20 and max(float(np.abs(block).max()) for block in self.heard[-20:]) > 1e-3
+
+    def silent(self) -> bool:
+        return len(self.heard) > 20 and not any(block.any() for block in self.heard[-20:])
+
+
+@pytest.fixture
+def daw(host: HostProcess) -> Iterator[Daw]:
+    one = Daw(host)
+    yield one
+    one.client.close()
+
+
+def test_a_note_brings_music_and_a_controller_is_heard_after_the_commit_window(daw: Daw) -> None:
+    client = daw.client
+    assert client.welcome is not None and "pad" in client.welcome.presets
+    client.note_on(36)
+    daw.until(daw.loud)
+    assert client.plans[0].text == "piano"
+    client.control(1, 127)
+    daw.until(lambda: any(meter.control_delay_ms_p95 >= 119 for meter in client.meters))
+    assert all(np.isfinite(block).all() for block in daw.heard)
+
+
+def test_rewinds_and_leaps_are_followed_without_false_alarm(daw: Daw) -> None:
+    client = daw.client
+    client.note_on(36)
+    daw.until(daw.loud)
+    for move in (480_000, -480_000, None):
+        client.seek(0 if move is None else client.playhead + move)
+        daw.heard.clear()
+        daw.until(daw.loud)
+    client.trigger(0)
+    daw.until(lambda: len(client.plans) == 2)
+    assert client.plans[-1].from_sample < client.playhead + RATE
+    assert not client.faults
+
+
+def test_a_killed_engine_is_a_fault_a_fade_and_the_same_session_again(host: HostProcess, daw: Daw) -> None:
+    daw.client.note_on(36)
+    daw.until(lambda: daw.loud() and daw.client.meters)  # with the first meter the first snapshot is kept
+    engine = int(re.findall(r"engine (\d+) ready", host.said())[-1])
+    os.kill(engine, signal.SIGKILL)
+    began = time.monotonic()
+    daw.until(lambda: any(fault.code == Code.ENGINE_LOST for fault in daw.client.faults))
+    assert time.monotonic() - began < 1.0
+    daw.until(daw.silent)
+    daw.until(lambda: any(fault.code == Code.ENGINE_RESTARTED for fault in daw.client.faults), 120)
+    session = daw.client.session
+    daw.until(daw.loud)
+    assert daw.client.session == session
+    assert f"session {session} reopened from where it was" in host.said()
+    back = time.monotonic()
+    daw.until(lambda: time.monotonic() - back > 2.0)
+    _one_story(daw)
+
+
+def test_a_hung_engine_is_one_story_too(host: HostProcess, daw: Daw) -> None:
+    daw.client.note_on(36)
+    daw.until(lambda: daw.loud() and daw.client.meters)
+    os.kill(int(re.findall(r"engine (\d+) ready", host.said())[-1]), signal.SIGSTOP)
+    daw.until(lambda: any(fault.code == Code.ENGINE_RESTARTED for fault in daw.client.faults), 120)
+    daw.until(daw.loud)
+    back = time.monotonic()
+    daw.until(lambda: time.monotonic() - back > 2.0)
+    assert daw.client.faults.popleft().code == Code.ENGINE_LATE
+    _one_story(daw)
+
+
+def _one_story(daw: Daw) -> None:
+    """It ended, another was started, the music goes on: nothing beside that, and no blame for anybody."""
+    assert [fault.code for fault in daw.client.faults] == [Code.ENGINE_LOST, Code.ENGINE_RESTARTED]
+    lost, back = daw.client.faults
+    assert (
+        "the music goes on from where it was" in lost.do
+        and "the music goes on from where it was" in back.what
+    )
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0])  # less and more than an engine may hang, a bridge be silent
+def test_a_host_stopped_for_a_while_catches_up_at_once(host: HostProcess, daw: Daw, seconds: float) -> None:
+    """All its processes are stopped and go on: what was said meanwhile is taken in, then the music is begun
+    anew once."""
+    client = daw.client
+    client.note_on(36)
+    daw.until(lambda: daw.loud() and client.meters)
+    engine, underruns = int(re.findall(r"engine (\d+) ready", host.said())[-1]), client.underruns
+    session = client.session
+    for pid in (host.pid, engine):
+        os.kill(pid, signal.SIGSTOP)
+    stopped = time.monotonic()
+    daw.until(lambda: time.monotonic() - stopped > seconds)
+    for pid in (host.pid, engine):
+        os.kill(pid, signal.SIGCONT)
+    back = time.monotonic()
+    daw.until(lambda: client.state == "live" and daw.loud())
+    daw.until(lambda: time.monotonic() - back > 2.0)
+    whats = [fault.what for fault in client.faults]
+    assert len([what for what in whats if "behind" in what]) <= 1, whats
+    assert not [what for what in whats if "engine was" in what or "did not answer" in what], whats
+    assert client.underruns <= underruns + 2 and client.session == session and client.losses == 1
+    assert int(re.findall(r"engine (\d+) ready", host.said())[-1]) == engine
+
+
+def test_play_plays_a_midi_file_into_it_and_writes_what_was_heard(host: HostProcess, tmp_path: Path) -> None:
+    file = mido.MidiFile()
+    file.tracks.append(mido.MidiTrack([mido.Message("note_on", note=36, velocity=90, time=0)]))
+    file.save(tmp_path / "a.mid")
+    words = [sys.executable, "-m", "descant.host.cli", "play", "a.mid", "--preset", "pad", "--out", "a.wav"]
+    words += ["--endpoint", host.endpoint, "--seconds", "2", "--silent"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    wave, rate = soundfile.read(tmp_path / "a.wav")
+    assert rate == RATE and wave.shape == (2 * RATE, 2) and np.abs(wave).max() > 1e-3
+    assert "→ note 36 on" in done.stderr and "← piano" in done.stderr
+
+
+def test_a_second_host_at_the_same_place_is_refused(host: HostProcess) -> None:
+    with pytest.raises(HostError) as caught, running_host("tiny", 1, endpoint=host.endpoint):
+        pass
+    assert "already" in caught.value.what
+    assert host.process.poll() is None
+
+
+def test_a_host_whose_model_is_unknown_says_so_in_three_lines() -> None:
+    with pytest.raises(HostError) as caught, running_host("nothere", 1):
+        pass
+    assert "nothere" in caught.value.what and "embedded" in str(caught.value)
+
+
+def test_a_host_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+    words = (
+        "from descant.host.edge.host_process import running_host\nimport os\n"
+        "with running_host('tiny', 1) as host:\n"
+        "    ready = [line for line in host.said().splitlines() if ' ready' in line]\n"
+        "    print(host.pid, ready[0].split()[2], flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=120)
+    processes = [int(word) for word in done.stdout.split()]
+    assert len(processes) == 2
+    limit = time.monotonic() + 20
+    while any(_alive(pid) for pid in processes):
+        assert time.monotonic() < limit, "it was left behind"
+        time.sleep(0.01)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,313 @@
+// A small CLAP host: plays a plugin in real time with transport and events, or abuses it; counts what is allocated in
+// `process`, by the plugin and the framework together.
+//
+//   clap_host FILE.clap play SECONDS RATE BLOCK TEMPO OUT   a note at beat 1.5; OUT: the left channel, float32
+//   clap_host FILE.clap abuse SECONDS SEED                  everything a DAW may do, at random; 1 MB of foreign state
+//
+// Prints `name value` lines; the exit code is 0 if nothing was allocated, no sample was foul and states came back.
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <dlfcn.h>
+
+#include "clap/entry.h"
+#include "clap/ext/note-ports.h"
+#include "clap/ext/params.h"
+#include "clap/ext/state.h"
+#include "clap/plugin-factory.h"
+
+static thread_local bool in_process = false;
+static std::atomic<long> allocations{0};
+extern "C" void* __libc_malloc(size_t);
+extern "C" void __libc_free(void*);
+extern "C" void* __libc_realloc(void*, size_t);
+extern "C" void* __libc_calloc(size_t, size_t);
+extern "C" __attribute__((visibility("default"))) void* malloc(size_t n)
+{
+    allocations += in_process;
+    return __libc_malloc(n);
+}
+extern "C" __attribute__((visibility("default"))) void free(void* p)
+{
+    allocations += in_process;
+    __libc_free(p);
+}
+extern "C" __attribute__((visibility("default"))) void* realloc(void* p, size_t n)
+{
+    allocations += in_process;
+    return __libc_realloc(p, n);
+}
+extern "C" __attribute__((visibility("default"))) void* calloc(size_t n, size_t size)
+{
+    allocations += in_process;
+    return __libc_calloc(n, size);
+}
+
+namespace {
+
+union AnyEvent {
+    clap_event_header_t header;
+    clap_event_note_t note;
+    clap_event_midi_t midi;
+    clap_event_param_value_t value;
+    clap_event_transport_t transport;
+};
+
+struct Events {
+    std::vector<AnyEvent> list;
+    clap_input_events_t in{this, [](const clap_input_events_t* self) { return uint32_t(static_cast<Events*>(self->ctx)->list.size()); },
+                           [](const clap_input_events_t* self, uint32_t i) { return &static_cast<const clap_event_header_t&>(static_cast<Events*>(self->ctx)->list[i].header); }};
+    clap_output_events_t out{this, [](const clap_output_events_t*, const clap_event_header_t*) { return true; }};
+
+    template <class T>
+    T& add(T AnyEvent::*member, uint16_t type, uint32_t time)
+    {
+        AnyEvent event{};
+        list.push_back(event);
+        T& added = list.back().*member;
+        added.header = {sizeof(T), time, CLAP_CORE_EVENT_SPACE_ID, type, 0};
+        return added;
+    }
+    void midi(uint32_t time, uint8_t a, uint8_t b, uint8_t c)
+    {
+        auto& event = add(&AnyEvent::midi, CLAP_EVENT_MIDI, time);
+        event.data[0] = a;
+        event.data[1] = b;
+        event.data[2] = c;
+    }
+    void value(uint32_t time, clap_id id, double to)
+    {
+        auto& event = add(&AnyEvent::value, CLAP_EVENT_PARAM_VALUE, time);
+        event.param_id = id;
+        event.note_id = event.port_index = event.channel = event.key = -1;
+        event.value = to;
+    }
+};
+
+clap_event_transport_t transport_at(double beat, double seconds, double tempo, bool playing, double loop_start = 0, double loop_end = 0)
+{
+    clap_event_transport_t t{};
+    t.header = {sizeof(t), 0, CLAP_CORE_EVENT_SPACE_ID, CLAP_EVENT_TRANSPORT, 0};
+    t.flags = CLAP_TRANSPORT_HAS_TEMPO | CLAP_TRANSPORT_HAS_BEATS_TIMELINE | CLAP_TRANSPORT_HAS_SECONDS_TIMELINE | CLAP_TRANSPORT_HAS_TIME_SIGNATURE;
+    t.flags |= (playing ? CLAP_TRANSPORT_IS_PLAYING : 0) | (loop_end > loop_start ? CLAP_TRANSPORT_IS_LOOP_ACTIVE : 0);
+    t.song_pos_beats = std::llround(beat * CLAP_BEATTIME_FACTOR);
+    t.song_pos_seconds = std::llround(seconds * CLAP_SECTIME_FACTOR);
+    t.tempo = tempo;
+    t.loop_start_beats = std::llround(loop_start * CLAP_BEATTIME_FACTOR);
+    t.loop_end_beats = std::llround(loop_end * CLAP_BEATTIME_FACTOR);
+    t.tsig_num = t.tsig_denom = 4;
+    return t;
+}
+
+const void* no_extension(const clap_host_t*, const char*) { return nullptr; }
+void nothing(const clap_host_t*) {}
+const clap_host_t host{CLAP_VERSION_INIT, nullptr, "test", "test", "", "1", no_extension, nothing, nothing, nothing};
+
+struct Plugin {
+    const clap_plugin_t* plugin;
+    const clap_plugin_params_t* params;
+    const clap_plugin_state_t* state;
+    uint32_t inputs;
+    std::vector<float> buffers[4];
+    long foul = 0;
+
+    Plugin(const clap_plugin_factory_t* factory, const char* id, uint32_t inputs) : inputs(inputs)
+    {
+        plugin = factory->create_plugin(factory, &host, id);
+        if (!plugin || !plugin->init(plugin)) {
+            std::puts("no plugin");
+            std::exit(2);
+        }
+        params = static_cast<const clap_plugin_params_t*>(plugin->get_extension(plugin, CLAP_EXT_PARAMS));
+        state = static_cast<const clap_plugin_state_t*>(plugin->get_extension(plugin, CLAP_EXT_STATE));
+        for (auto& buffer : buffers)
+            buffer.resize(16384);
+    }
+    ~Plugin() { plugin->destroy(plugin); }
+
+    const float* process(uint32_t n, const clap_event_transport_t* transport, Events& events, int64_t steady)
+    {
+        float* in[] = {buffers[0].data(), buffers[1].data()};
+        float* out[] = {buffers[2].data(), buffers[3].data()};
+        const clap_audio_buffer_t input{in, nullptr, 2, 0, 0};
+        clap_audio_buffer_t output{out, nullptr, 2, 0, 0};
+        const clap_process_t process{steady, n, transport, &input, &output, inputs ? 1u : 0u, 1, &events.in, &events.out};
+        in_process = true;
+        const auto status = plugin->process(plugin, &process);
+        in_process = false;
+        foul += status == CLAP_PROCESS_ERROR;
+        for (uint32_t i = 0; i < n; ++i)
+            foul += !(std::abs(out[0][i]) < 1e4f) || !(std::abs(out[1][i]) < 1e4f);
+        return out[0];
+    }
+
+    std::string save() const
+    {
+        std::string bytes;
+        const clap_ostream_t stream{&bytes, [](const clap_ostream_t* self, const void* data, uint64_t size) {
+                                        static_cast<std::string*>(self->ctx)->append(static_cast<const char*>(data), size);
+                                        return int64_t(size);
+                                    }};
+        state->save(plugin, &stream);
+        return bytes;
+    }
+    bool load(const std::string& bytes) const
+    {
+        std::pair<const std::string*, size_t> at{&bytes, 0};
+        const clap_istream_t stream{&at, [](const clap_istream_t* self, void* data, uint64_t size) {
+                                        auto& from = *static_cast<std::pair<const std::string*, size_t>*>(self->ctx);
+                                        const size_t n = std::min<size_t>(size, from.first->size() - from.second);
+                                        std::memcpy(data, from.first->data() + from.second, n);
+                                        from.second += n;
+                                        return int64_t(n);
+                                    }};
+        return state->load(plugin, &stream);
+    }
+    double value(const char* name) const
+    {
+        for (uint32_t i = 0; i < params->count(plugin); ++i) {
+            clap_param_info_t info{};
+            double value = 0;
+            if (params->get_info(plugin, i, &info) && !std::strcmp(info.name, name) && params->get_value(plugin, info.id, &value))
+                return value;
+        }
+        return NAN;
+    }
+};
+
+using Clock = std::chrono::steady_clock;
+
+int play(Plugin& it, double seconds, double rate, uint32_t block, double tempo, const char* path)
+{
+    FILE* file = std::fopen(path, "wb");
+    it.plugin->activate(it.plugin, rate, 1, block);
+    it.plugin->start_processing(it.plugin);
+    Events events;
+    const auto wait = Clock::now() + std::chrono::seconds(10);
+    while (it.value("Link") != 2 && Clock::now() < wait) { // the DAW is stopped until the link lives
+        const auto still = transport_at(0, 0, tempo, false);
+        it.process(block, &still, events, 0);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    const auto began = Clock::now();
+    for (int64_t frame = 0; frame < seconds * rate; frame += block) {
+        const double beat = double(frame) / rate * tempo / 60, next = double(frame + block) / rate * tempo / 60;
+        const auto transport = transport_at(beat, double(frame) / rate, tempo, true);
+        events.list.clear();
+        events.list.reserve(64);
+        if (beat <= 1.5 && next > 1.5) {
+            const auto offset = uint32_t(std::ceil((1.5 - beat) * 60 / tempo * rate));
+            auto& note = events.add(&AnyEvent::note, CLAP_EVENT_NOTE_ON, offset);
+            note.channel = 2;
+            note.key = 61;
+            note.velocity = 100.0 / 127;
+            events.midi(offset, 0xB2, 74, 33);
+        }
+        const float* out = it.process(block, &transport, events, frame);
+        std::fwrite(out, 4, block, file);
+        std::this_thread::sleep_until(began + std::chrono::duration<double>(double(frame + block) / rate));
+    }
+    std::printf("link %g\nunderruns %g\n", it.value("Link"), it.value("Underruns"));
+    it.plugin->stop_processing(it.plugin);
+    it.plugin->deactivate(it.plugin);
+    std::fclose(file);
+    return 0;
+}
+
+int abuse(const clap_plugin_factory_t* factory, const char* id, uint32_t inputs, Plugin& it, double seconds, uint32_t seed)
+{
+    std::mt19937 random(seed);
+    const auto upto = [&](uint32_t n) { return uint32_t(random() % n); };
+    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    int unlike = 0, blocks = 0, taken = 0;
+    for (int round = 0; Clock::now() < end; ++round) {
+        const double rate = (const double[]){22050, 44100, 48000, 88200, 96000, 192000}[upto(6)];
+        it.plugin->activate(it.plugin, rate, 1, 1 + upto(4096));
+        it.plugin->start_processing(it.plugin);
+        Plugin other(factory, id, inputs); // a DAW has several, and looks at some without using them
+        for (int i = 0; i < 200 && Clock::now() < end; ++i, ++blocks) {
+            const uint32_t n = upto(4) ? 1 + upto(512) : 1 + upto(16384); // also larger than it was told
+            Events events;
+            events.list.reserve(4096);
+            const uint32_t n_events = upto(10) ? upto(4) : upto(3000);
+            for (uint32_t k = 0; k < n_events; ++k) {
+                const uint32_t at = n_events * n ? k * n / n_events : 0;
+                switch (upto(5)) {
+                case 0: events.midi(at, uint8_t(upto(256)), uint8_t(upto(256)), uint8_t(upto(256))); break;
+                case 1: events.value(at, upto(40), double(upto(1000)) / 3); break;
+                case 2: events.add(&AnyEvent::transport, CLAP_EVENT_TRANSPORT, at) = transport_at(upto(100), upto(100), upto(300), true); break;
+                case 3: events.add(&AnyEvent::note, uint16_t(upto(2) ? CLAP_EVENT_NOTE_ON : CLAP_EVENT_NOTE_CHOKE), at).key = int16_t(upto(200)) - 20; break;
+                case 4: events.midi(at, 0xFF, 0xFF, 0xFF); break;
+                }
+            }
+            auto transport = transport_at(double(upto(100000)) / 7 - 100, double(upto(100000)) / 7 - 100, upto(5) ? 120 : double(upto(2000)) - 500, upto(2), upto(16), upto(16));
+            transport.tsig_num = uint16_t(upto(3) ? 4 : upto(300));
+            transport.tsig_denom = uint16_t(upto(3) ? 4 : upto(300));
+            transport.flags = upto(4) ? transport.flags : random();
+            it.process(n, upto(5) ? &transport : nullptr, events, upto(3) ? int64_t(upto(1000000)) : -1);
+        }
+        (void)it.load(it.save());
+        it.plugin->stop_processing(it.plugin);
+        for (int storm = 0; storm < 5; ++storm) {
+            it.plugin->deactivate(it.plugin);
+            it.plugin->activate(it.plugin, 48000, 1, 512);
+        }
+        it.plugin->deactivate(it.plugin); // while it is active, what it learns of a host may change its state
+        const std::string state = it.save();
+        unlike += !it.load(state) || it.save() != state;
+        for (int k = 0; k < 3; ++k) {
+            std::string foreign(1 << 20, 0);
+            for (char& c : foreign)
+                c = char(random());
+            if (k == 1)
+                foreign = state.substr(0, upto(uint32_t(state.size()) + 1)) + foreign;
+            if (k == 2)
+                foreign = state.substr(0, upto(uint32_t(state.size()) + 1));
+            taken += it.load(foreign);
+            unlike += k == 0 && it.save() != state;
+        }
+        unlike += !it.load(state) || it.save() != state;
+    }
+    std::printf("blocks %d\nunlike %d\nforeign_taken %d\n", blocks, unlike, taken);
+    return unlike;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    if (argc < 5)
+        return 2;
+    void* library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        std::puts(dlerror());
+        return 2;
+    }
+    const auto* entry = static_cast<const clap_plugin_entry_t*>(dlsym(library, "clap_entry"));
+    entry->init(argv[1]);
+    const auto* factory = static_cast<const clap_plugin_factory_t*>(entry->get_factory(CLAP_PLUGIN_FACTORY_ID));
+    const char* id = factory->get_plugin_descriptor(factory, 0)->id;
+    const uint32_t inputs = std::strstr(id, "effect") ? 2 : 0;
+    int result = 0;
+    {
+        Plugin it(factory, id, inputs);
+        if (!std::strcmp(argv[2], "play"))
+            result = play(it, std::atof(argv[3]), std::atof(argv[4]), uint32_t(std::atoi(argv[5])), std::atof(argv[6]), argv[7]);
+        else
+            result = abuse(factory, id, inputs, it, std::atof(argv[3]), uint32_t(std::atoi(argv[4])));
+        std::printf("foul %ld\nallocations %ld\n", it.foul, allocations.load());
+        result |= it.foul || allocations.load();
+    }
+    entry->deinit();
+    dlclose(library);
+    return result;
+}
