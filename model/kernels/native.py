@@ -158,23 +158,28 @@ class NativeWeights:
     def put_layer(self, index: int, layer: Layer) -> None:
         """Pack one layer's weights; the layer is not needed afterwards."""
         spec, heads = self.spec, self.spec.n_heads
-        self._pack(index, _QKV, layer.attention.qkv.weight, self._head_order(3))
-        self._pack(index, _OUT, layer.attention.out.weight)
-        self._pack(index, _UP, layer.ffn_in.weight)
-        self._pack(index, _DOWN, layer.ffn_out.weight)
+        attention = layer.attention
+        normed, inner = _usual(layer.norm_self), _usual(layer.norm_ffn)
+        self._pack(index, _QKV, attention.qkv.weight, self._head_order(3), normed)
+        self._pack(
+            index, _OUT, attention.out.weight, None, _carried(attention.qkv.weight[-spec.dim :], normed)
+        )
+        self._pack(index, _UP, layer.ffn_in.weight, None, inner)
+        self._pack(index, _DOWN, layer.ffn_out.weight, None, _carried(layer.ffn_in.weight, inner))
         self._norm(index, 0, layer.norm_self)
         self._norm(index, 2, layer.norm_ffn)
         if spec.crosses:
             assert layer.cross is not None and layer.norm_cross is not None and heads
-            self._pack(index, _CROSS_Q, layer.cross.q.weight, self._head_order(1))
-            self._pack(index, _CROSS_OUT, layer.cross.out.weight)
+            values = layer.cross.kv.weight[-spec.dim :].norm(dim=1)
+            self._pack(index, _CROSS_Q, layer.cross.q.weight, self._head_order(1), _usual(layer.norm_cross))
+            self._pack(index, _CROSS_OUT, layer.cross.out.weight, None, values)
             self._pack(index, _CROSS_KV, layer.cross.kv.weight, self._head_order(2))
             self._norm(index, 1, layer.norm_cross)
 
     def put_head(self, norm: torch.nn.LayerNorm, heads: Tensor) -> None:
         """Pack the final norm and the heads [K * cardinality, dim]."""
         self._norm(0, 3, norm)
-        self._pack(0, _HEADS, heads)
+        self._pack(0, _HEADS, heads, None, _usual(norm))
 
     def new_state(self, batch: int, capacity: int) -> LmState:
         """An empty stream, as MusicLm.new_state."""
@@ -333,14 +338,25 @@ class NativeWeights:
         order[..., : spec.head_dim] = rows.transpose(0, 1)
         return order
 
-    def _pack(self, layer: int, kind: int, weight: Tensor, order: Tensor | None = None) -> None:
+    def _pack(
+        self, layer: int, kind: int, weight: Tensor, order: Tensor | None = None, usual: Tensor | None = None
+    ) -> None:
+        """usual: how large each input is expected to be, or None where nothing is known of them."""
         weight = weight.detach().to("cpu", torch.float32).contiguous()
+        if usual is not None:
+            usual = usual.detach().to("cpu", torch.float32).contiguous()
         if order is None:
             order = torch.arange(-(-weight.shape[0] // _LANES) * _LANES, dtype=torch.int32)
             order[weight.shape[0] :] = -1
         order = order.contiguous()
         self._library.descant_pack(
-            self._model, layer, kind, weight.data_ptr(), weight.shape[0], order.data_ptr()
+            self._model,
+            layer,
+            kind,
+            weight.data_ptr(),
+            weight.shape[0],
+            order.data_ptr(),
+            None if usual is None else usual.data_ptr(),
         )
 
     def _norm(self, layer: int, which: int, norm: torch.nn.LayerNorm) -> None:
@@ -348,6 +364,16 @@ class NativeWeights:
             value.detach().to("cpu", torch.float32).contiguous() for value in (norm.weight, norm.bias)
         )
         self._library.descant_norm(self._model, layer, which, weight.data_ptr(), bias.data_ptr())
+
+
+def _usual(norm: torch.nn.LayerNorm) -> Tensor:
+    """[dim] root mean squares of what a norm gives: its own scales and shifts tell, whatever comes in."""
+    return torch.hypot(norm.weight.detach(), norm.bias.detach())
+
+
+def _carried(weight: Tensor, usual: Tensor) -> Tensor:
+    """[out] root mean squares of weight [out, in] times inputs as large as `usual`, were they independent."""
+    return (weight.detach().square() @ usual.square()).sqrt()
 
 
 def _native_cache(state: LmState) -> NativeCache:
@@ -378,7 +404,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         ("descant_bytes", ctypes.c_int64, [pointer]),
         ("descant_threads", number, [pointer]),
         ("descant_head_bytes", ctypes.c_int64, [pointer, number, number]),
-        ("descant_pack", None, [pointer, number, number, pointer, number, pointer]),
+        ("descant_pack", None, [pointer, number, number, pointer, number, pointer, pointer]),
         ("descant_norm", None, [pointer, number, number, pointer, pointer]),
         ("descant_step", number, [pointer, pointer, number]),
         ("descant_text", number, [pointer, pointer, number, number, pointer]),

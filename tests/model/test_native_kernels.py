@@ -19,6 +19,7 @@ from descant.model.kernels.native import FORMATS, MAX_ROWS, NativeWeights
 from descant.model.lm.inputs import LmInputs
 from descant.model.lm.linear import NATIVE_KERNELS
 from descant.model.lm.music_lm import MusicLm
+from descant.model.lm.transformer import Layer
 from descant.model.rows import Rows
 from descant.model.spec import ControlSpec, LmSpec
 
@@ -268,6 +269,47 @@ def test_rows_one_after_the_other_are_the_batch(kernel):
         steps = [rows.step(tokens[0, :, s], inputs.controls["beat"][:, s], text, True) for s in range(10, 20)]
         found.append([logits for logits in steps if logits is not None])
     assert len(found[0]) == 10 and all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def outlying(layers=2):
+    """MusicGen-small's shape and what makes quantising hard: some inputs' weights, some activations x 20."""
+    torch.manual_seed(0)
+    lm = MusicLm(LmSpec(1024, layers, 16, 4096, 4, 2048, (0, 1, 2, 3), text_dim=32)).eval()
+    lm.requires_grad_(False)
+    draw = torch.Generator().manual_seed(1)
+
+    def some(n, size):
+        return torch.randperm(size, generator=draw)[:n]
+
+    for layer in lm.layers:
+        assert isinstance(layer, Layer) and layer.cross is not None and layer.norm_cross is not None
+        for norm in (layer.norm_self, layer.norm_cross, layer.norm_ffn):
+            norm.weight[some(6, 1024)] *= 20.0
+        attention, cross = layer.attention, layer.cross
+        for linear in (attention.qkv, attention.out, cross.q, cross.out, layer.ffn_in, layer.ffn_out):
+            linear.weight[:, some(6, linear.in_features)] *= 20.0
+            linear.weight[some(3, linear.out_features)] *= 5.0
+    lm.norm.weight[some(6, 1024)] *= 20.0
+    return lm
+
+
+def test_outliers_cost_int8_little():
+    """Logits of random weights are flat, so that a hair decides which is the likeliest: what counts here is
+    how far the distributions are apart. Agreement is tested on trained weights, in test_kernels.py."""
+    lm = outlying()
+    draw = torch.Generator().manual_seed(3)
+    tokens, text = torch.randint(0, 2048, (1, 4, 48), generator=draw), torch.randn(1, 12, 32, generator=draw)
+    exact = lm(tokens, LmInputs(text)).double().transpose(1, 2)
+
+    def differ(kernel):
+        lm.use_kernel(kernel)
+        state = lm.new_state(1, 48)
+        lm.set_text(state, text)
+        got = torch.stack([lm.step(tokens[:, :, s], None, state) for s in range(48)], dim=1).double()
+        p, q = exact.log_softmax(dim=-1), got.log_softmax(dim=-1)
+        return float((p.exp() * (p - q)).sum(dim=-1).mean())
+
+    assert differ("native-int8") < 5e-4 and differ("native-int4") < 0.1
 
 
 def test_gelu_and_exp_are_exact_to_single_precision():

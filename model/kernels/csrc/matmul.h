@@ -9,6 +9,9 @@
 // An input whose weights are large in all outputs would coarsen its block's scales: bytes hold weight / gain, a gain an
 // input, and the activation, which has bits to spare, is multiplied by it. No output's error can grow by that.
 //
+// A few inputs carry most of what a trained layer says, and with it most of the error: of wide matrices the EXACT
+// inputs that weigh most keep their weights as bf16, [EXACT][16] at the tile's end, and meet float32 activations.
+//
 // Sums of a block are whole numbers, and exact; only the sum over the blocks rounds, in their order.
 #ifndef DESCANT_MATMUL_H
 #define DESCANT_MATMUL_H
@@ -20,13 +23,16 @@ enum { FP32, BF16, INT8, INT4 };
 #define GROUP 4            /* rows whose sums stay in registers */
 #define MAX_BLOCK 128      /* 2^31 / (255 * 16256) = 518 inputs can be summed exactly */
 #define TOP 16256          /* 127 * 128 */
+#define EXACT 16
+#define WIDE 128           /* narrower matrices have no exact inputs */
 
 typedef struct {
     uint8_t *data;
-    float *gain;           /* [width]: what inputs are multiplied by before they are quantised */
+    float *gain;           /* [width]: what inputs are multiplied by before they are quantised; 0: exact ones */
+    int32_t *exact;        /* [exacts]: which inputs are exact */
     int outs, ins;         /* as given; padded to tiles of 16 and to whole blocks below */
     int tiles, width, block;
-    int format;
+    int format, exacts;
     size_t tile_bytes;
 } Matrix;
 
@@ -36,6 +42,7 @@ typedef struct {
     int8_t *high, *low;    /* [rows][width]: value = scale * (128 * high + low) */
     float *scale;          /* [rows][width / block] */
     int32_t *offset;       /* what the 128 (8) added to each weight adds to a block's sum, negated */
+    float *exact;          /* [rows][EXACT] */
     int width;
 } Rows;
 
@@ -82,11 +89,13 @@ static int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
 /* The shape of a packed matrix; its data is somewhere else. */
 static Matrix matrix_of(int outs, int ins, int format, int block) {
-    Matrix m = {NULL, NULL, outs, ins, round_up(outs, LANES) / LANES, 0, block, format, 0};
+    Matrix m = {.outs = outs, .ins = ins, .tiles = round_up(outs, LANES) / LANES, .block = block, .format = format};
     m.width = round_up(ins, block);
-    size_t scales = (size_t)round_up(m.width / block * LANES * 2, 64), weights = (size_t)m.width * LANES;
+    m.exacts = (format == INT8 || format == INT4) && ins >= WIDE ? EXACT : 0;
+    size_t weights = (size_t)m.width * LANES;
+    size_t beside = (size_t)round_up(m.width / block * LANES * 2, 64) + (size_t)m.exacts * LANES * 2;
     m.tile_bytes = format == FP32 ? weights * 4 : format == BF16 ? weights * 2
-                   : format == INT8 ? scales + weights : scales + weights / 2;
+                   : format == INT8 ? beside + weights : beside + weights / 2;
     return m;
 }
 
@@ -137,6 +146,10 @@ INLINE void tile_bytes_product(const Matrix *m, const uint8_t *tile, const Rows 
             vf whole = __builtin_convertvector((h[r] << 7) + l[r], vf);
             sum[r] = vf_fma(whole, scale * vf_set(a->scale[rows[r] * (a->width / m->block) + b]), sum[r]);
         }
+    }
+    for (int p = 0; p < m->exacts; p++, w += 2 * LANES) {
+        vf v = vf_from_bf16((const uint16_t *)w);
+        for (int r = 0; r < n; r++) sum[r] = vf_fma(v, vf_set(a->exact[rows[r] * EXACT + p]), sum[r]);
     }
     for (int r = 0; r < n; r++) out[r] = sum[r];
 }
@@ -201,6 +214,8 @@ static void put_row(const Matrix *m, Rows *a, int row, int from, int n, const fl
         memcpy(a->x + (size_t)row * a->width + from, x, (size_t)n * 4);
         return;
     }
+    for (int p = 0; p < m->exacts; p++)
+        if (m->exact[p] >= from && m->exact[p] < from + n) a->exact[row * EXACT + p] = x[m->exact[p] - from];
     int8_t *high = a->high + (size_t)row * a->width + from, *low = a->low + (size_t)row * a->width + from;
     const float *gain = m->gain + from;
     float *scale = a->scale + row * (a->width / m->block) + from / m->block;
@@ -245,26 +260,37 @@ static float quantise_block(const float *w, int n, int format, uint8_t *out) {
     return scale;
 }
 
-/* The root mean square of each input's weights, over that of all: equal inputs have gain 1. */
-static void find_gains(const Matrix *m, const float *weights, int rows) {
+/* Gains: the root mean square of each input's weights, over that of all: equal inputs have gain 1. Exact are the
+ * inputs whose activations (`usual`: their root mean squares, NULL: all alike) make the most of such weights. */
+static void find_gains(const Matrix *m, const float *weights, int rows, const float *usual) {
     double all = 0.0;
     for (int i = 0; i < m->width; i++) m->gain[i] = 0.0f;
     for (int o = 0; o < rows; o++)
         for (int i = 0; i < m->ins; i++) m->gain[i] += weights[(size_t)o * m->ins + i] * weights[(size_t)o * m->ins + i];
     for (int i = 0; i < m->ins; i++) all += m->gain[i];
-    float usual = sqrtf((float)(all / m->ins));
+    float middle = sqrtf((float)(all / m->ins));
     for (int i = 0; i < m->width; i++) {
-        float gain = sqrtf(m->gain[i]) / usual;
+        float gain = sqrtf(m->gain[i]) / middle;
         m->gain[i] = gain > 1e-3f && gain < 1e3f ? gain : 1.0f; /* also where all are zero */
+    }
+    for (int p = 0; p < m->exacts; p++) {
+        int best = -1;
+        float most = -1.0f;
+        for (int i = 0; i < m->ins; i++) {
+            float weight = m->gain[i] * (usual ? usual[i] : 1.0f);
+            if (weight > most && m->gain[i] > 0.0f) most = weight, best = i;
+        }
+        m->exact[p] = best;
+        m->gain[best] = 0.0f;
     }
 }
 
 /* Pack weights [n, ins] float32; tile output o is row order[o] of them, or zero where that is -1. */
-static void pack_matrix(const Matrix *m, const float *weights, int rows, const int32_t *order) {
+static void pack_matrix(const Matrix *m, const float *weights, int rows, const int32_t *order, const float *usual) {
     float block[MAX_BLOCK];
     uint8_t coded[MAX_BLOCK];
     memset(m->data, 0, m->tile_bytes * (size_t)m->tiles);
-    find_gains(m, weights, rows);
+    if (m->format == INT8 || m->format == INT4) find_gains(m, weights, rows, usual);
     for (int o = 0; o < m->tiles * LANES; o++) {
         uint8_t *tile = m->data + (size_t)(o / LANES) * m->tile_bytes, *w = tile;
         int lane = o % LANES, source = order[o];
@@ -280,7 +306,7 @@ static void pack_matrix(const Matrix *m, const float *weights, int rows, const i
                 }
                 continue;
             }
-            for (int i = 0; i < m->block; i++) block[i] /= m->gain[b + i];
+            for (int i = 0; i < m->block; i++) block[i] = m->gain[b + i] > 0.0f ? block[i] / m->gain[b + i] : 0.0f;
             ((uint16_t *)tile)[b / m->block * LANES + lane] = bf16_of(quantise_block(block, m->block, m->format, coded));
             for (int i = 0; i < m->block; i++) {
                 int at = b + i;
@@ -288,6 +314,9 @@ static void pack_matrix(const Matrix *m, const float *weights, int rows, const i
                 else w[(size_t)(at / 8) * 64 + lane * 4 + at % 4] |= (uint8_t)(coded[i] << (at % 8 < 4 ? 0 : 4));
             }
         }
+        uint16_t *exact = (uint16_t *)(tile + m->tile_bytes - (size_t)m->exacts * LANES * 2);
+        for (int p = 0; p < m->exacts; p++)
+            exact[p * LANES + lane] = bf16_of(source >= 0 ? weights[(size_t)source * m->ins + m->exact[p]] : 0.0f);
     }
 }
 

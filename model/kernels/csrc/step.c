@@ -110,6 +110,12 @@ static void cut_rows(Cut *c, Rows *r, int width, int block) { /* for matrices of
     r->low = cut(c, n);
     r->scale = cut(c, n / block * 4);
     r->offset = cut(c, n / block * 4);
+    r->exact = cut(c, (size_t)MAX_ROWS * EXACT * 4);
+}
+
+static void cut_inputs(Cut *c, Matrix *x) { /* what a matrix knows of its inputs */
+    x->gain = cut(c, (size_t)x->width * 4);
+    x->exact = cut(c, (size_t)x->exacts * 4);
 }
 
 static void cut_extra(Model *m, Cut *c) {
@@ -125,8 +131,8 @@ static void cut_extra(Model *m, Cut *c) {
     m->found = cut(c, (size_t)MAX_ROWS * m->narrow * 4);
     m->counters = cut(c, (size_t)(6 * s->layers + 2) * sizeof(Padded));
     for (int l = 0; l < s->layers; l++)
-        for (int k = 0; k < KINDS; k++) m->layers[l].matrix[k].gain = cut(c, (size_t)m->layers[l].matrix[k].width * 4);
-    m->heads.gain = cut(c, (size_t)m->heads.width * 4);
+        for (int k = 0; k < KINDS; k++) cut_inputs(c, &m->layers[l].matrix[k]);
+    cut_inputs(c, &m->heads);
     for (int l = 0; l < s->layers; l++)
         for (int i = 0; i < 3; i++) m->layers[l].norms[i] = cut(c, (size_t)s->dim * 8);
     m->norm = cut(c, (size_t)s->dim * 8);
@@ -205,10 +211,10 @@ EXPORT int64_t descant_head_bytes(const Model *m, int32_t slots, int32_t text) {
     return (int64_t)head_bytes(text ? m->text_format : m->shape.cache_format, slots, m->padded);
 }
 
-/* Weights [rows, inputs] float32 of one matrix; order: see pack_matrix. kind KINDS: the heads. */
+/* Weights [rows, inputs] float32 of one matrix; order, usual: see pack_matrix. kind KINDS: the heads. */
 EXPORT void descant_pack(Model *m, int32_t layer, int32_t kind, const float *weights, int32_t rows,
-                         const int32_t *order) {
-    pack_matrix(kind == KINDS ? &m->heads : &m->layers[layer].matrix[kind], weights, rows, order);
+                         const int32_t *order, const float *usual) {
+    pack_matrix(kind == KINDS ? &m->heads : &m->layers[layer].matrix[kind], weights, rows, order, usual);
 }
 
 /* which: 0 self, 1 cross, 2 feed-forward, 3 the last norm. */
