@@ -133,9 +133,20 @@ def check_presets() -> Iterable[Line]:
 
 
 def check_model(name: str) -> Iterable[Line]:
-    """The model's files, its hash, and whether it will keep up here: measured, a second or two."""
-    began = time.perf_counter()
+    """The model's files, its hash, and whether it will keep up here: predicted, then measured, in seconds."""
+    from descant.host.edge.kernel_choice import choose
     from descant.host.edge.models import load_named
+
+    choice = choose(name)
+    if choice is not None:
+        tried = ", ".join(f"{kernel} {ms:.1f} ms" for kernel, ms in choice.milliseconds.items())
+        found = (
+            f"{choice.kernel}; predicted before loading: {choice.milliseconds[choice.kernel]:.1f} ms "
+            f"a guided column of {choice.frame_ms:g} ms, a real-time factor of {choice.factor:.2f} ({tried})"
+        )
+        do = "" if choice.holds else "close other programs, use a smaller model, or render offline"
+        yield Line("ok" if choice.holds else "warn", "kernel", found, do)
+    began = time.perf_counter()
 
     model = load_named(name)
     spec = model.spec

@@ -7,21 +7,38 @@ from __future__ import annotations
 
 import torch
 
+from descant.host.edge.kernel_choice import choose
 from descant.model import MusicModel, load_model, tiny_model
+from descant.model.lm.linear import is_native
 
 TINY = "tiny"  # random weights in the real classes: for tests, so no help text names it
 
 
 def load_named(name: str) -> MusicModel:
     """Thread: engine, or main of a one-shot command. The model of that name: "embedded", a folder, or the id
-    of a pulled model, see load_model; ModelError when there is none. Never asks the network."""
-    return tiny_model() if name == TINY else load_model(name)
+    of a pulled model, see load_model; ModelError when there is none. Never asks the network. Large models run
+    with the kernel that suits this machine, see kernel_choice."""
+    if name == TINY:
+        return tiny_model()
+    choice = choose(name)
+    model = load_model(name, None if choice is None else choice.kernel)
+    _settle_threads(model)
+    return model
+
+
+def _settle_threads(model: MusicModel) -> None:
+    """Where the language model has threads of its own, torch keeps to one: its own threads meet at barriers,
+    and beside a busy neighbour what little they do for the codec takes ten times as long as one thread."""
+    if is_native(model.lm.kernel):
+        model.lm.packed()
+        torch.set_num_threads(1)
 
 
 def warm_up(model: MusicModel, threads: int, frames: int = 3) -> None:
     """Thread: engine. Set torch's threads and make a few frames that nobody hears: the first frame of a
     process pays for kernels, allocations and pages that the first trigger should not wait for."""
     torch.set_num_threads(threads)
+    _settle_threads(model)
     stream = model.stream(text="warm up" if "text" in model.spec.controls else None, seed=0)
     for _ in range(frames):
         stream.step()

@@ -67,7 +67,7 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
             ignore += [f"{prefix}output_proj." for prefix in projections]
         ignore += [f"{_CONDITIONERS}{text.name}.quantizer." for text in plan.texts if text.quantized]
         table = legacy_names(audiocraft_table(lm_spec, single), set(files.lm))
-        lm = build_lm(lm_spec, table, files.lm, files.lm.where, ignore, extra)
+        lm = build_lm(lm_spec, table, files.lm, files.lm.where, ignore, extra, kernel)
         used = list(files.files)
         codec: Codec
         if files.codec is not None:
@@ -92,7 +92,6 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
         )
     if plan.stereo:
         codec = StereoCodec(codec).eval()
-    lm.use_kernel(kernel)
     return MusicModel(spec, codec, lm, text, weights_hash(used))
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from descant.model.checkpoints.config_tree import ConfigTree
-from descant.model.checkpoints.tensors import StoredTensors, check_shapes, fill, shapes_of
+from descant.model.checkpoints.tensors import StoredTensors, check_shapes, checked, shapes_of
 from descant.model.codec.chunked import ChunkedEncodec, build_encodec
 from descant.model.codec.encodec import Encodec
 from descant.model.codec.encodec_keys import encodec_spec, encodec_state
@@ -60,6 +62,7 @@ _RANGES: dict[str, tuple[int, int]] = {
     "compress": (1, 10_000),
 }
 _MOST_STAGES = 16
+_MORE = ("quantizer.",)  # codebooks beyond those that are used, training averages
 # audiocraft's names, turned into transformers' in this order
 _AUDIOCRAFT = (
     (re.compile(r"^(encoder|decoder)\.model\."), r"\1.layers."),
@@ -103,11 +106,16 @@ def codec_config(config: ConfigTree, at: str = "") -> dict[str, Any]:
 
 
 def build_codec(
-    shape: EncodecSpec, stored: StoredTensors, spelled: Callable[[str], str | None], source: str
+    shape: EncodecSpec,
+    stored: StoredTensors,
+    spelled: Callable[[str], str | None],
+    source: str,
+    again: Callable[[], StoredTensors] | None = None,
 ) -> Encodec | ChunkedEncodec:
     """A codec with the tensors that are its own, frozen. Raises ModelError listing what does not fit.
 
     spelled: a stored name as transformers' EncodecModel spells it, or None for what is not the codec's.
+    again: opens the same tensors another time; then the encoder's are read when it is first used.
     """
     names: dict[str, str] = {}
     for name in stored:
@@ -125,11 +133,28 @@ def build_codec(
         ) from error
     found = {theirs: stored.shapes[name] for theirs, name in names.items()}
     wanted = _their_shapes(ours, shape, set(found))
-    check_shapes(found, wanted, source, ("quantizer.",))
-    tensors = {theirs: stored[names[theirs]] for theirs in wanted}
-    with torch.random.fork_rng(devices=[]):
+    check_shapes(found, wanted, source, _MORE)
+
+    def read(tensors: StoredTensors, encoder: bool) -> dict[str, Tensor]:
+        """Our tensors of the encoder, or of all else."""
+        theirs = [name for name in wanted if name.startswith("encoder.") == encoder]
+        found = {name: tensors[names[name]] for name in theirs}
+        state = encodec_state(found, 0 if encoder else shape.n_codebooks)
+        return {name: value for name, value in state.items() if name.startswith("encoder.") == encoder}
+
+    def read_again() -> dict[str, Tensor]:
+        assert again is not None
+        with closing(again()) as tensors:
+            there = {theirs: tensors.shapes.get(name, ()) for theirs, name in names.items()}
+            check_shapes(there, wanted, source, _MORE)
+            return {name.removeprefix("encoder."): value for name, value in read(tensors, True).items()}
+
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
         codec = build_encodec(shape)
-    fill(codec, encodec_state(tensors, shape.n_codebooks), source)
+    state = read(stored, False) | (read(stored, True) if again is None else {})
+    here = {name: size for name, size in ours.items() if again is None or not name.startswith("encoder.")}
+    codec.load_state_dict(checked(state, here, source), strict=again is None, assign=True)
+    codec.late_encoder = None if again is None else read_again
     codec.eval().requires_grad_(False)
     return codec
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,12 +20,14 @@ from descant.model.checkpoints.config_tree import ConfigTree, read_json
 from descant.model.checkpoints.encodec_files import build_codec, codec_config, codec_shape
 from descant.model.checkpoints.musicgen_keys import COMPOSITE_IGNORED, composite_table, without
 from descant.model.checkpoints.pulled import weights_hash
-from descant.model.checkpoints.stored import build_lm, folder_weights, kernel_named
+from descant.model.checkpoints.stored import build_lm, folder_weights, give_back, kernel_named
+from descant.model.checkpoints.tensors import StoredTensors
 from descant.model.checkpoints.text_files import musicgen_text
 from descant.model.codec.codec import Codec
 from descant.model.codec.encodec_keys import bandwidth_codebooks
 from descant.model.codec.encodec_spec import EncodecSpec
 from descant.model.codec.stereo import StereoCodec
+from descant.model.lm.linear import check_kernel, is_native
 from descant.model.music_model import MusicModel
 from descant.model.spec import CodecSpec, ControlSpec, LmSpec, ModelSpec
 
@@ -49,7 +52,9 @@ class MusicgenPlan:
 def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: bool) -> MusicModel:
     """The model in a folder with model_type "musicgen" or "musicgen_melody". Raises ModelError.
 
-    name: what the model is to be called. kernel: fp32 unless asked otherwise.
+    name: what the model is to be called. kernel: fp32 unless asked otherwise. A native one loads lean:
+    weights are packed as they are read, the codec's encoder comes when it is first used, and unless it is
+    native-fp32 the text encoder's matrices lie in half precision.
     """
     kernel = kernel_named(kernel, "fp32")
     config = read_json(folder / "config.json", _AGAIN)
@@ -61,16 +66,27 @@ def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: boo
         if not plan.projects_text:
             table = without(table, "text_proj.")
             extra = {"text_proj.weight": torch.eye(lm_spec.dim), "text_proj.bias": torch.zeros(lm_spec.dim)}
-        lm = build_lm(lm_spec, table, stored, str(folder), COMPOSITE_IGNORED, extra)
-        codec: Codec = build_codec(plan.shape, stored, _after("audio_encoder."), f"The codec of {folder}")
-        text = musicgen_text(stored, {"text_encoder": config.get("text_encoder")}, folder)
+        # the language model last: by then what the others needed on the way has been given back
+        lean = is_native(check_kernel(kernel))
+        again = partial(_stored_again, folder, allow_pickle) if lean else None
+        codec: Codec = build_codec(
+            plan.shape, stored, _after("audio_encoder."), f"The codec of {folder}", again
+        )
+        part = {"text_encoder": config.get("text_encoder")}
+        text = musicgen_text(stored, part, folder, lean and kernel != "native-fp32")
+        give_back()
+        lm = build_lm(lm_spec, table, stored, str(folder), COMPOSITE_IGNORED, extra, kernel)
+    give_back()
     if text.dim != lm_spec.text_dim:
         raise config.bad(f"has a text encoder {text.dim} wide and says {lm_spec.text_dim}")
     if plan.stereo:
         codec = StereoCodec(codec).eval()
     used = [folder / "config.json", *files, *tokenizer_files(folder)]
-    lm.use_kernel(kernel)
     return MusicModel(plan.spec, codec, lm, text, weights_hash(used))
+
+
+def _stored_again(folder: Path, allow_pickle: bool) -> StoredTensors:
+    return folder_weights(folder, allow_pickle)[0]
 
 
 def load_encodec(

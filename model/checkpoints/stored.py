@@ -5,13 +5,15 @@ safetensors first; a pickle only when that was asked for.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from descant.model.checkpoints.config_tree import read_json
 from descant.model.checkpoints.musicgen_keys import Table, taken, their_shapes
@@ -19,8 +21,10 @@ from descant.model.checkpoints.tensors import StoredTensors, check_shapes, shape
 from descant.model.checkpoints.text_files import weight_files
 from descant.model.checkpoints.weights_only import read_pickle
 from descant.model.errors import ModelError
-from descant.model.lm.linear import check_kernel
+from descant.model.kernels.native import NativeWeights
+from descant.model.lm.linear import NativeKernel, check_kernel, is_native
 from descant.model.lm.music_lm import MusicLm
+from descant.model.lm.transformer import Layer
 from descant.model.spec import LmSpec
 
 KERNEL_VARIABLE = "DESCANT_KERNEL"
@@ -60,26 +64,82 @@ def build_lm(
     source: str,
     ignore: Sequence[str],
     extra: Mapping[str, Tensor] | None = None,
+    kernel: str = "fp32",
 ) -> MusicLm:
     """A frozen language model with the tensors a table takes from a file, all checked before one is read.
 
     ignore: beginnings of names that may be there and are left out. extra: tensors of ours that are in no
-    table. Raises ModelError.
+    table. kernel: how its steps run; a native one packs a layer at a time, and full weights are never there
+    all at once. Raises ModelError.
     """
     with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes alone: no first weights are drawn
         lm = MusicLm(spec)
     ours = shapes_of(lm)
     check_shapes(stored.shapes, their_shapes(table, ours), source, ignore)
+    known = check_kernel(kernel)
+    lm.row_offsets = torch.arange(spec.n_codebooks) * (spec.cardinality + 1)
+    lm.eval().requires_grad_(False)
+    if is_native(known):
+        _pack(lm, known, table, stored, extra or {}, source)
+        return lm
     tensors = taken(table, stored) | dict(extra or {})
     check_shapes({name: tuple(value.shape) for name, value in tensors.items()}, ours, source)
     lm.load_state_dict(tensors, assign=True)
-    lm.row_offsets = torch.arange(spec.n_codebooks) * (spec.cardinality + 1)
-    return lm.eval().requires_grad_(False)
+    lm.eval().requires_grad_(False)
+    lm.use_kernel(known)
+    return lm
+
+
+def _pack(
+    lm: MusicLm,
+    kernel: NativeKernel,
+    table: Table,
+    stored: StoredTensors,
+    extra: Mapping[str, Tensor],
+    source: str,
+) -> None:
+    """Fill a model without weights: its layers and heads packed one by one, the rest as it is."""
+
+    def part(module: nn.Module, beginning: str) -> nn.Module:
+        """A module with its tensors, whose names begin so."""
+        wanted = {name for name in shapes_of(lm) if name.startswith(beginning)}
+        found = taken({name: rows for name, rows in table.items() if name in wanted}, stored)
+        found |= {name: value for name, value in extra.items() if name in wanted}
+        short = {name.removeprefix(beginning): value for name, value in found.items()}
+        check_shapes({name: tuple(value.shape) for name, value in short.items()}, shapes_of(module), source)
+        module.load_state_dict(short, assign=True)
+        return module.requires_grad_(False)
+
+    weights = NativeWeights(lm.spec, kernel)
+    for index in range(lm.spec.n_layers):
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            empty = Layer(lm.spec, index + 1)
+        layer = part(empty, f"layers.{index}.")
+        assert isinstance(layer, Layer)
+        weights.put_layer(index, layer)
+    with torch.device("meta"):
+        heads = nn.Linear(lm.spec.dim, lm.heads.out_features, bias=False)
+    part(lm.norm, "norm.")
+    part(heads, "heads.")
+    weights.put_head(lm.norm, heads.weight)
+    small = [name for name in shapes_of(lm) if not name.startswith(("layers.", "heads.", "norm."))]
+    for name in small:
+        found = extra[name] if name in extra else taken({name: table[name]}, stored)[name]
+        owner, _, leaf = name.rpartition(".")
+        setattr(lm.get_submodule(owner), leaf, nn.Parameter(found, requires_grad=False))
+    lm.use_packed(weights)
 
 
 def kernel_named(kernel: str | None, default: str) -> str:
     """The kernel asked for, else the one the environment names, else the default. Raises ModelError."""
     return check_kernel(kernel or os.environ.get(KERNEL_VARIABLE) or default)
+
+
+def give_back() -> None:
+    """Let the system have what has been freed: glibc keeps it otherwise, hundreds of MB after a model."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _pickles(folder: Path) -> list[Path]:

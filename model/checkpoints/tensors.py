@@ -16,6 +16,7 @@ from descant.model.errors import ModelError
 
 _SHOWN = 5  # names listed of each kind of problem
 _CHUNK = 2**20  # bytes hashed at a time
+_MAPPED = 2**25  # bytes read of mapped files before they are let go of
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -31,8 +32,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 class StoredTensors(Mapping[str, Tensor]):
     """Tensors of safetensors files, or of a dict, each read when it is asked for; shapes are known before.
 
-    What is given is the asker's own: floating point as float32, no view of a file. Close it, or use it in a
-    `with`.
+    What is given is the asker's own: floating point as float32, no view of a file. Files are let go of and
+    opened again now and then: what has been read of a mapped file counts as this process's memory. Close it,
+    or use it in a `with`.
     """
 
     def __init__(self, source: Sequence[Path] | Mapping[str, Tensor], where: str) -> None:
@@ -43,6 +45,8 @@ class StoredTensors(Mapping[str, Tensor]):
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._tensors: Mapping[str, Tensor] = {}
         self._stack = ExitStack()
+        self._paths: list[Path] = []
+        self._read = 0  # bytes since the files were opened
         if isinstance(source, Mapping):
             self._tensors = source
             self._shapes = {name: tuple(value.shape) for name, value in source.items()}
@@ -50,6 +54,7 @@ class StoredTensors(Mapping[str, Tensor]):
         try:
             for path in source:
                 self._open(path)
+            self._paths = list(source)
         except BaseException:
             self.close()
             raise
@@ -71,7 +76,14 @@ class StoredTensors(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._shapes:
             raise KeyError(name)
-        return _own(self._stored(name), name, self.where)
+        mine = _own(self._stored(name), name, self.where)
+        self._read += mine.nbytes
+        if self._read > _MAPPED and self._paths:
+            self._stack.close()
+            self._read = 0
+            for path in self._paths:
+                self._open(path)
+        return mine
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._shapes)

@@ -26,11 +26,14 @@ _SHARED, _TIED = "shared.weight", "encoder.embed_tokens.weight"  # the same tabl
 _MOST_SHARDS = 1000
 
 
-def musicgen_text(tensors: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -> TextEncoder:
+def musicgen_text(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path, narrow: bool = False
+) -> TextEncoder:
     """The text encoder of a MusicGen as Hugging Face saves it.
 
     tensors: those of its model.safetensors, of which "text_encoder.*" are used (StoredTensors: no others are
-    read). config: its whole config. folder: where its tokenizer lies. Raises ModelError.
+    read). config: its whole config. folder: where its tokenizer lies. narrow: keep its matrices in half
+    precision. Raises ModelError.
     """
     part = config.get("text_encoder")
     if not isinstance(part, Mapping):
@@ -39,7 +42,7 @@ def musicgen_text(tensors: Mapping[str, Tensor], config: Mapping[str, Any], fold
             "Nothing was loaded.",
             "Fetch the model's config.json again.",
         )
-    return _t5_encoder(tensors, part, folder, MUSICGEN_PREFIX)
+    return _t5_encoder(tensors, part, folder, MUSICGEN_PREFIX, narrow)
 
 
 def load_t5(folder: Path) -> TextEncoder:
@@ -111,7 +114,11 @@ def _all_names(values: Any) -> bool:
 
 
 def _t5_encoder(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path, prefix: str
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    folder: Path,
+    prefix: str,
+    narrow: bool = False,
 ) -> TextEncoder:
     spec = t5.t5_spec(config)
     stored = tensors if isinstance(tensors, StoredTensors) else StoredTensors(tensors, str(folder))
@@ -122,7 +129,11 @@ def _t5_encoder(
     shapes = t5.expected_shapes(spec)
     check_shapes(found, shapes, f"The text encoder of {folder}", (_TIED, "decoder.", "lm_head."))
     tokenizer = FolderTokenizer(folder, spec.vocabulary, lambda ids: ids == [spec.end_token])
-    weights = {name: _floats(stored, prefix + (table if name == _SHARED else name)) for name in shapes}
+    weights: dict[str, Tensor] = {}
+    for name in shapes:
+        value = _floats(stored, prefix + (table if name == _SHARED else name))
+        halved = value.to(torch.float16) if narrow and value.dim() == 2 and "bias" not in name else value
+        weights[name] = halved if bool(torch.isfinite(halved).all()) else value
     return TextEncoder(tokenizer, t5.T5(spec, weights), t5.MAX_TOKENS)
 
 

@@ -36,7 +36,7 @@ def encode_chunk(parts: EncodecParts, wave: Tensor) -> ChunkCodes:
         mono = wave.sum(1, keepdim=True) / wave.shape[1]
         scale = mono.pow(2).mean(-1, keepdim=True).sqrt() + 1e-8
         wave = wave / scale
-    codes = parts.quantizer.encode(parts.encoder(wave))
+    codes = parts.quantizer.encode(parts.whole_encoder()(wave))
     return ChunkCodes(codes, None if scale is None else scale.view(-1, 1))
 
 

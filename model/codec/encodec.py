@@ -5,19 +5,28 @@ Knows nothing about files; `encodec_keys` names the published weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor, nn
 
 from descant.model.codec.encodec_spec import EncodecSpec
 from descant.model.codec.quantizer import ResidualVectorQuantizer
 from descant.model.codec.seanet import build_decoder, build_encoder
+from descant.model.codec.stages import Sequence
 from descant.model.codec.streaming import StageDecodeStream, StageEncodeStream, check_codes, check_wave
 from descant.model.errors import ModelError
 from descant.model.spec import CodecSpec
 
 
 class EncodecParts(nn.Module):
-    """Encoder, quantizer and decoder under the names of the published weights; `shape` is their own spec."""
+    """Encoder, quantizer and decoder under the names of the published weights; `shape` is their own spec.
+
+    late_encoder: gives the encoder's tensors when it is first used; until then it holds none. For models that
+    mostly decode: half a codec's memory.
+    """
+
+    late_encoder: Callable[[], Mapping[str, Tensor]] | None = None
 
     def __init__(self, shape: EncodecSpec) -> None:
         super().__init__()
@@ -28,6 +37,14 @@ class EncodecParts(nn.Module):
             shape.n_codebooks, shape.cardinality, shape.latent_dim, trainable=False
         )
         self.decoder = build_decoder(shape)
+
+    def whole_encoder(self) -> Sequence:
+        """The encoder with its weights. Raises ModelError if they cannot be had any more."""
+        if self.late_encoder is not None:
+            self.encoder.load_state_dict(self.late_encoder(), assign=True)
+            self.encoder.requires_grad_(False)
+            self.late_encoder = None
+        return self.encoder
 
 
 class Encodec(EncodecParts):
@@ -47,7 +64,7 @@ class Encodec(EncodecParts):
     def encode(self, wave: Tensor) -> Tensor:
         """wave [B, C, T] float32, about -1..1, at spec.sample_rate -> codes [B, K, ceil(T / hop)] int64."""
         check_wave(wave, self.spec)
-        latent: Tensor = self.encoder(wave)
+        latent: Tensor = self.whole_encoder()(wave)
         return self.quantizer.encode(latent)
 
     @torch.no_grad()
@@ -63,4 +80,4 @@ class Encodec(EncodecParts):
 
     def encode_stream(self, batch: int = 1) -> StageEncodeStream:
         """A new encoder in motion, at sample 0; it lags shape.encoder_lookahead samples behind."""
-        return StageEncodeStream(self.quantizer, self.encoder, self.spec, batch)
+        return StageEncodeStream(self.quantizer, self.whole_encoder(), self.spec, batch)

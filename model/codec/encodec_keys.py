@@ -116,7 +116,7 @@ def _spec(config: Mapping[str, Any]) -> EncodecSpec:
 
 
 def encodec_state(theirs: Mapping[str, Tensor], n_codebooks: int) -> dict[str, Tensor]:
-    """Our state dict from a Hugging Face EncodecModel's, with the first n_codebooks codebooks.
+    """Our state dict from a Hugging Face EncodecModel's, with the first n_codebooks codebooks, or none.
 
     Names that are none of ours come through as they are, so that a strict load names them.
     """
@@ -147,7 +147,8 @@ def encodec_state(theirs: Mapping[str, Tensor], n_codebooks: int) -> dict[str, T
             "Nothing was loaded.",
             "Ask for fewer codebooks, or fetch the weights again.",
         )
-    ours["quantizer.codebooks"] = torch.stack([codebooks[k] for k in range(n_codebooks)])
+    if n_codebooks:
+        ours["quantizer.codebooks"] = torch.stack([codebooks[k] for k in range(n_codebooks)])
     return ours
 
 

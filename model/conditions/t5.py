@@ -45,7 +45,8 @@ class T5Spec:
 
 
 class T5:
-    """tensors: as transformers names them, float32; the token table is "shared.weight"."""
+    """tensors: as transformers names them; the token table is "shared.weight". Matrices may lie in half
+    precision, to take half the room: sums are float32 all the same."""
 
     def __init__(self, spec: T5Spec, tensors: Mapping[str, Tensor]) -> None:
         self.spec = spec
@@ -73,9 +74,9 @@ class T5:
             return weights[f"{name}.weight"] * scaled
 
         def linear(x: Tensor, name: str) -> Tensor:
-            return F.linear(x, weights[f"{name}.weight"])
+            return F.linear(x, weights[f"{name}.weight"].to(torch.float32))
 
-        x = weights["shared.weight"][tokens]
+        x = weights["shared.weight"][tokens].to(torch.float32)
         for i in range(spec.n_layers):
             layer = f"encoder.block.{i}.layer.0"
             y = norm(x, f"{layer}.layer_norm")

@@ -145,6 +145,9 @@ class NativeWeights:
         self._rows = (_Row * MAX_ROWS)()
         self._padded = -(-spec.head_dim // _LANES) * _LANES
 
+    def __deepcopy__(self, memo: object) -> NativeWeights:
+        return self  # read-only, and shared by whoever runs on them
+
     @property
     def threads(self) -> int:
         """Threads that share a step, the caller's included."""

@@ -54,6 +54,7 @@ class MusicLm(nn.Module):
                 init_linear(layer)
         self._runner: StepRunner | NativeWeights | None = None
         self._kernel: Kernel = "fp32"
+        self._packed_only = False  # layers and heads are in the runner and nowhere else
 
     def embed(self, tokens: Tensor) -> Tensor:
         """tokens: [N, K] integers 0..cardinality (= special). Result: [N, dim], the sum over codebooks."""
@@ -121,6 +122,7 @@ class MusicLm(nn.Module):
         tokens: [B, K, S] int64, pattern columns, 0..cardinality; column 0 is all special.
         conditions: LmInputs with B rows; None: all null.
         Result: [B, K, S, cardinality] float32; [:, :, s] predicts column s + 1.
+        A model that is packed only computes it step by step, as exactly as its kernel is.
         """
         spec = self.spec
         if tokens.dim() != 3 or tokens.shape[1] != spec.n_codebooks or tokens.shape[2] < 1:
@@ -131,6 +133,8 @@ class MusicLm(nn.Module):
             )
         conditions = conditions if conditions is not None else LmInputs()
         check_control_names(conditions.controls, spec.controls)
+        if self._packed_only:
+            return self._forward_by_steps(tokens, conditions)
         batch, _, columns = tokens.shape
         x = self.embed(tokens.transpose(1, 2).reshape(-1, spec.n_codebooks)).view(batch, columns, spec.dim)
         if self.control_proj is not None and conditions.controls:
@@ -156,6 +160,24 @@ class MusicLm(nn.Module):
             x = layer(x, rotation, band, text, text_bias)
         logits: Tensor = self.heads(self.norm(x[:, length - columns :]))
         return logits.view(batch, columns, spec.n_codebooks, spec.cardinality).transpose(1, 2)
+
+    @torch.inference_mode()
+    def _forward_by_steps(self, tokens: Tensor, conditions: LmInputs) -> Tensor:
+        batch, _, columns = tokens.shape
+        prefix = self.prefix(conditions, batch)
+        state = self.new_state(batch, columns + (0 if prefix is None else prefix.shape[1]))
+        self.set_text(state, conditions.text, conditions.text_mask, conditions.text_bias)
+        self.begin(state, prefix)
+        controls = None
+        if self.control_proj is not None and conditions.controls:
+            controls = stack_controls(
+                conditions.controls, self.spec.frame_controls, batch, columns, self.embedding
+            )
+        rows = (
+            self.step(tokens[:, :, s], None if controls is None else controls[:, s], state)
+            for s in range(columns)
+        )
+        return torch.stack([logits for logits in rows if logits is not None], dim=2)
 
     # Streaming: the same function, a column at a time. The state belongs to the caller.
 
@@ -302,28 +324,57 @@ class MusicLm(nn.Module):
         """How steps run; `forward` always computes in the weights' own precision."""
         return self._kernel
 
+    @property
+    def packed_only(self) -> bool:
+        """Whether layers and heads were packed when they were loaded, and are not there in full."""
+        return self._packed_only
+
+    def use_packed(self, weights: NativeWeights) -> None:
+        """Run on these weights for good; layers and heads of this module hold no numbers."""
+        self._runner, self._kernel, self._packed_only = weights, weights.kernel, True
+
     def use_kernel(self, kernel: str) -> None:
         """How steps run from now on: fp32 (the default), fp16, int8 or a native kernel, see linear.py.
 
         Running streams follow, but not from torch's kernels to native ones or back: they are begun again.
-        Raises ModelError if there is no such kernel, here or anywhere; the model then runs as before.
+        Raises ModelError if there is no such kernel, here or anywhere, or the full weights are not there; the
+        model then runs as before.
         """
         known = check_kernel(kernel)
+        if self._packed_only:
+            if known != self._kernel:
+                raise self._not_there()
+            return
         self._runner = self._pack(known) if is_native(known) else None
         self._kernel = known
 
+    def _not_there(self) -> ModelError:
+        return ModelError(
+            f"The weights were packed for {self._kernel} while they were read; in full they are not there.",
+            "The model runs as before.",
+            'Load it again with another kernel, such as load_model(name, kernel="fp32").',
+        )
+
     def train(self, mode: bool = True) -> MusicLm:
         """As nn.Module.train; drops the packed weights: call train() or eval() after changing weights."""
+        if self._packed_only:
+            if mode:
+                raise self._not_there()
+            return super().train(mode)
         self._runner = None
         super().train(mode)
         return self
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As nn.Module.load_state_dict; also drops the packed weights."""
+        if self._packed_only:
+            raise self._not_there()
         self._runner = None
         return super().load_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
+        if self._packed_only:
+            return dict(self.__dict__)  # a copy shares them
         return {**self.__dict__, "_runner": None}  # a copy packs its own weights
 
 

@@ -1,8 +1,10 @@
-// A few threads that walk through a step together, and meet at barriers.
+// A few threads that walk through a step together: phase after phase, each cut into pieces that anyone may take.
 //
-// Who waits spins for some tens of microseconds and then sleeps: a step's phases are shorter than a system call,
-// but a neighbour that wants the core must get it, and the scheduler moves a displaced thread to a core whose owner
-// sleeps, not to one whose owner spins.
+// A phase is over when its pieces are done, not when all threads have come: a thread that the system has put aside for
+// another program holds nobody up unless it had taken a piece. It finds its phases over when it returns, or that the
+// whole job is, and catches up. Who waits spins for some tens of microseconds and then sleeps: a phase is shorter than
+// a system call, but a neighbour that wants the core must get it, and the scheduler moves a displaced thread to a core
+// whose owner sleeps, not to one whose owner spins.
 #ifndef DESCANT_POOL_H
 #define DESCANT_POOL_H
 
@@ -18,20 +20,22 @@
 #define SPIN_NS 60000
 
 typedef struct { _Alignas(64) atomic_uint value; } Padded;
+typedef struct { _Alignas(64) atomic_ullong next, done; } Phase; /* job number << 32 | pieces taken, and done */
 
 typedef struct Pool Pool;
-typedef void (*Job)(void *what, int thread, int n_threads);
+typedef void (*Job)(void *what, int thread, unsigned number);
 typedef struct { Pool *pool; int thread; } Worker;
 
 struct Pool {
-    Padded job_number, phase, arrived;
+    Padded job_number;
     atomic_int sleepers;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    Job job;
-    void *what;
-    int n, stop;
-    pid_t owner; /* a forked child has no workers */
+    _Atomic(Job) job;
+    _Atomic(void *) what;
+    atomic_int stop;
+    int n;
+    pid_t owner;
     Worker workers[MAX_THREADS];
     pthread_t threads[MAX_THREADS];
 };
@@ -50,46 +54,53 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Returns when *event is no longer `old`. Meanwhile [ahead, ahead + bytes) is drawn into the cache: the memory
- * would idle otherwise. */
-static void pool_wait(Pool *pool, atomic_uint *event, unsigned old, const char *ahead, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64) {
-        if (!(at & 511) && atomic_load_explicit(event, memory_order_acquire) != old) return;
-        __builtin_prefetch(ahead + at, 0, 2);
-    }
-    int64_t end = now_ns() + SPIN_NS;
-    for (unsigned i = 1; atomic_load_explicit(event, memory_order_acquire) == old; i++) {
-        relax();
-        if (i % 32 == 0 && now_ns() > end) {
-            pthread_mutex_lock(&pool->mutex);
-            atomic_fetch_add(&pool->sleepers, 1);
-            while (atomic_load(event) == old) pthread_cond_wait(&pool->wake, &pool->mutex);
-            atomic_fetch_sub(&pool->sleepers, 1);
-            pthread_mutex_unlock(&pool->mutex);
-            return;
-        }
-    }
+/* Whether the pieces of a phase are all done, or its job is over altogether. */
+INLINE int phase_over(Phase *phase, unsigned number, unsigned pieces) {
+    unsigned long long done = atomic_load(&phase->done);
+    return (unsigned)(done >> 32) != number || (unsigned)done >= pieces;
 }
 
-/* Either a sleeper sees the new value before it sleeps, or it is counted and woken: both are ordered. */
-static void pool_signal(Pool *pool, atomic_uint *event, unsigned value) {
-    atomic_store(event, value);
-    if (atomic_load(&pool->sleepers)) {
+/* A piece that nobody has, or -1: there is none left, or the job is over. */
+INLINE int take_piece(Phase *phase, unsigned number, unsigned pieces) {
+    unsigned long long seen = atomic_load(&phase->next);
+    do {
+        if ((unsigned)(seen >> 32) != number || (unsigned)seen >= pieces) return -1;
+    } while (!atomic_compare_exchange_weak(&phase->next, &seen, seen + 1));
+    return (int)(unsigned)seen;
+}
+
+/* Either a sleeper sees the news before it sleeps, or it is counted and woken: both are ordered. */
+static void pool_wake(Pool *pool) {
+    if (atomic_load(&pool->sleepers) && getpid() == pool->owner) { /* a forked child has no workers */
         pthread_mutex_lock(&pool->mutex);
         pthread_cond_broadcast(&pool->wake);
         pthread_mutex_unlock(&pool->mutex);
     }
 }
 
-/* All threads of a job meet; while waiting, the memory this one reads next is fetched. */
-static void pool_meet(Pool *pool, int n, const void *ahead, size_t bytes) {
-    if (n == 1) return;
-    unsigned phase = atomic_load(&pool->phase.value);
-    if (atomic_fetch_add(&pool->arrived.value, 1) + 1 == (unsigned)n) {
-        atomic_store(&pool->arrived.value, 0);
-        pool_signal(pool, &pool->phase.value, phase + 1);
-    } else {
-        pool_wait(pool, &pool->phase.value, phase, ahead, bytes);
+/* A taken piece is done. */
+INLINE void piece_done(Pool *pool, Phase *phase, unsigned pieces) {
+    if ((unsigned)(atomic_fetch_add(&phase->done, 1) + 1) == pieces) pool_wake(pool);
+}
+
+/* Returns when a phase is over. Meanwhile [ahead, ahead + bytes) is drawn into the cache: the memory would idle. */
+static void pool_wait(Pool *pool, Phase *phase, unsigned number, unsigned pieces, const char *ahead, size_t bytes) {
+    if (phase_over(phase, number, pieces)) return;
+    for (size_t at = 0; at < bytes; at += 256) {
+        for (size_t line = at; line < at + 256; line += 64) __builtin_prefetch(ahead + line, 0, 2);
+        if (phase_over(phase, number, pieces)) return;
+    }
+    int64_t end = now_ns() + SPIN_NS;
+    for (unsigned i = 1; !phase_over(phase, number, pieces); i++) {
+        relax();
+        if (i % 32 == 0 && now_ns() > end) {
+            pthread_mutex_lock(&pool->mutex);
+            atomic_fetch_add(&pool->sleepers, 1);
+            while (!phase_over(phase, number, pieces)) pthread_cond_wait(&pool->wake, &pool->mutex);
+            atomic_fetch_sub(&pool->sleepers, 1);
+            pthread_mutex_unlock(&pool->mutex);
+            return;
+        }
     }
 }
 
@@ -98,32 +109,49 @@ static void *pool_worker(void *arg) {
     Pool *pool = me->pool;
     unsigned seen = 0;
     for (;;) {
-        pool_wait(pool, &pool->job_number.value, seen, NULL, 0);
+        int64_t end = now_ns() + SPIN_NS;
+        for (unsigned i = 1; atomic_load(&pool->job_number.value) == seen; i++) {
+            relax();
+            if (i % 32 == 0 && now_ns() > end) {
+                pthread_mutex_lock(&pool->mutex);
+                atomic_fetch_add(&pool->sleepers, 1);
+                while (atomic_load(&pool->job_number.value) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+                atomic_fetch_sub(&pool->sleepers, 1);
+                pthread_mutex_unlock(&pool->mutex);
+            }
+        }
         seen = atomic_load(&pool->job_number.value);
-        if (pool->stop) return NULL;
-        pool->job(pool->what, me->thread, pool->n);
-        pool_meet(pool, pool->n, NULL, 0);
+        if (atomic_load(&pool->stop)) return NULL;
+        atomic_load(&pool->job)(atomic_load(&pool->what), me->thread, seen);
     }
 }
 
-/* Run a job on all threads, this one included; one job at a time (the caller sees to it). */
-static void pool_run(Pool *pool, Job job, void *what) {
-    if (pool->n == 1 || getpid() != pool->owner) {
-        job(what, 0, 1);
-        return;
+/* The number of the next job. All its phases begin anew here: whoever still walks through the last job finds no piece
+ * in them from now on, whatever it reads of what the caller now puts down for the new one. One job at a time. */
+static unsigned pool_prepare(Pool *pool, Phase *phases, int n) {
+    unsigned number = atomic_load(&pool->job_number.value) + 1;
+    for (int i = 0; i < n; i++) {
+        atomic_store(&phases[i].next, (unsigned long long)number << 32);
+        atomic_store(&phases[i].done, (unsigned long long)number << 32);
     }
-    pool->job = job;
-    pool->what = what;
-    pool_signal(pool, &pool->job_number.value, atomic_load(&pool->job_number.value) + 1);
-    job(what, 0, pool->n);
-    pool_meet(pool, pool->n, NULL, 0);
+    return number;
+}
+
+/* Run a prepared job on all threads, this one included. It returns when its last phase is over. */
+static void pool_run(Pool *pool, Job job, void *what, unsigned number) {
+    atomic_store(&pool->job, job);
+    atomic_store(&pool->what, what);
+    atomic_store(&pool->job_number.value, number);
+    pool_wake(pool);
+    job(what, 0, number);
 }
 
 static void pool_free(Pool *pool) {
     if (!pool) return;
     if (getpid() == pool->owner) {
-        pool->stop = 1;
-        pool_signal(pool, &pool->job_number.value, atomic_load(&pool->job_number.value) + 1);
+        atomic_store(&pool->stop, 1);
+        atomic_fetch_add(&pool->job_number.value, 1);
+        pool_wake(pool);
         for (int i = 1; i < pool->n; i++) pthread_join(pool->threads[i], NULL);
     }
     free(pool);
@@ -148,8 +176,5 @@ static Pool *pool_new(int n) {
     }
     return pool;
 }
-
-/* The next piece of work nobody has: pieces 0 .. n_threads - 1 are taken in advance, by thread. */
-INLINE int next_piece(Padded *counter) { return (int)atomic_fetch_add_explicit(&counter->value, 1, memory_order_relaxed); }
 
 #endif

@@ -60,7 +60,7 @@ typedef struct {
     Desk desks[MAX_THREADS];
     Rows hidden;                 /* the feed-forward part's inner numbers, filled by all */
     float *x, *found;            /* [MAX_ROWS][narrow] */
-    Padded *counters;
+    Phase *phases;
     Pool *pool;
     /* the call: */
     const Row *rows;
@@ -118,6 +118,8 @@ static void cut_inputs(Cut *c, Matrix *x) { /* what a matrix knows of its inputs
     x->exact = cut(c, (size_t)x->exacts * 4);
 }
 
+static int phases_of(const Shape *s) { return 6 * s->layers + 1; }
+
 static void cut_extra(Model *m, Cut *c) {
     const Shape *s = &m->shape;
     for (int t = 0; t < s->threads; t++) {
@@ -129,7 +131,7 @@ static void cut_extra(Model *m, Cut *c) {
     cut_rows(c, &m->hidden, m->deep, s->block);
     m->x = cut(c, (size_t)MAX_ROWS * m->narrow * 4);
     m->found = cut(c, (size_t)MAX_ROWS * m->narrow * 4);
-    m->counters = cut(c, (size_t)(6 * s->layers + 2) * sizeof(Padded));
+    m->phases = cut(c, (size_t)phases_of(s) * sizeof(Phase));
     for (int l = 0; l < s->layers; l++)
         for (int k = 0; k < KINDS; k++) cut_inputs(c, &m->layers[l].matrix[k]);
     cut_inputs(c, &m->heads);
@@ -229,7 +231,9 @@ EXPORT void descant_norm(Model *m, int32_t layer, int32_t which, const float *we
 typedef struct {
     Model *m;
     Desk *desk;
-    int thread, n, phase; /* of n threads; phases begun so far */
+    int thread;
+    unsigned number;      /* of the job */
+    int phase, pieces;    /* the one that is walked through, and how many it has */
     int list[MAX_ROWS];   /* the rows of this phase */
     int count;
 } Walk;
@@ -241,17 +245,28 @@ static int tiles_a_piece(const Matrix *x, int whole) {
     return round_up(tiles, whole);
 }
 
-/* All threads have finished the phase before; `next` is read in the one that begins now. */
-static int begin_phase(Walk *w, const Matrix *next, size_t first_bytes) {
-    if (w->phase) {
+static int next_of(Walk *w) { return take_piece(&w->m->phases[w->phase], w->number, (unsigned)w->pieces); }
+
+static void done_with(Walk *w) { piece_done(w->m->pool, &w->m->phases[w->phase], (unsigned)w->pieces); }
+
+/* The phase before is over; the first piece of the next one, or -1. `next` is read in it. */
+static int begin_phase(Walk *w, int pieces, const Matrix *next, size_t first_bytes) {
+    if (w->phase >= 0) {
         size_t bytes = first_bytes < 131072 ? first_bytes : 131072;
-        pool_meet(w->m->pool, w->n, next->data + first_bytes * (size_t)w->thread, bytes);
+        pool_wait(w->m->pool, &w->m->phases[w->phase], w->number, (unsigned)w->pieces,
+                  (const char *)next->data + first_bytes * (size_t)w->thread, w->m->pool->n > 1 ? bytes : 0);
     }
     w->phase++;
-    return w->thread;
+    w->pieces = pieces;
+    return next_of(w);
 }
 
-static int next_of(Walk *w, int piece) { return w->n == 1 ? piece + 1 : next_piece(&w->m->counters[w->phase - 1]); }
+/* Returns when the last phase of the job is over. */
+static void end_job(Walk *w) {
+    pool_wait(w->m->pool, &w->m->phases[w->phase], w->number, (unsigned)w->pieces, NULL, 0);
+}
+
+static int pieces_of(int all, int a_piece) { return (all + a_piece - 1) / a_piece; }
 
 /* Norm of the listed rows into this thread's own copy: cheaper than another barrier. */
 static void norm_rows(Walk *w, const float *norm, const Matrix *next) {
@@ -268,13 +283,13 @@ static void norm_rows(Walk *w, const float *norm, const Matrix *next) {
 static void add_product(Walk *w, const Matrix *x, const Rows *a, int from_found) {
     Model *m = w->m;
     int some = tiles_a_piece(x, 1);
-    int piece = begin_phase(w, x, x->tile_bytes * (size_t)some);
-    if (from_found) {
+    int piece = begin_phase(w, pieces_of(x->tiles, some), x, x->tile_bytes * (size_t)some);
+    if (piece >= 0 && from_found) {
         for (int j = 0; j < w->count; j++)
             put_row(x, &w->desk->normed, w->list[j], 0, m->narrow, m->found + (size_t)w->list[j] * m->narrow);
     }
     vf out[MAX_ROWS];
-    for (; piece * some < x->tiles; piece = next_of(w, piece)) {
+    for (; piece >= 0; piece = next_of(w)) {
         int end = (piece + 1) * some < x->tiles ? (piece + 1) * some : x->tiles;
         for (int t = piece * some; t < end; t++) {
             tile_product(x, t, a, w->list, w->count, out);
@@ -283,6 +298,7 @@ static void add_product(Walk *w, const Matrix *x, const Rows *a, int from_found)
                 vf_store(to, vf_load(to) + out[j]); /* outputs beyond dim are zeros: so are the weights */
             }
         }
+        done_with(w);
     }
 }
 
@@ -299,12 +315,12 @@ static void self_attention(Walk *w, int l) {
     const Shape *s = &m->shape;
     const Matrix *x = &m->layers[l].matrix[QKV];
     int tiles = 3 * m->padded / LANES, line = 3 * m->padded;
-    int head = begin_phase(w, x, x->tile_bytes * (size_t)tiles);
-    norm_rows(w, m->layers[l].norms[0], x);
+    int head = begin_phase(w, s->heads, x, x->tile_bytes * (size_t)tiles);
+    if (head >= 0) norm_rows(w, m->layers[l].norms[0], x);
     size_t bytes = head_bytes(s->cache_format, 1, m->padded);
     float scale = 1.0f / sqrtf((float)m->width);
     vf out[MAX_ROWS];
-    for (; head < s->heads; head = next_of(w, head)) {
+    for (; head >= 0; head = next_of(w)) {
         for (int t = 0; t < tiles; t++) {
             tile_product(x, head * tiles + t, &w->desk->normed, w->list, w->count, out);
             for (int j = 0; j < w->count; j++) vf_store(w->desk->qkv + (size_t)j * line + t * LANES, out[j]);
@@ -324,6 +340,7 @@ static void self_attention(Walk *w, int l) {
             attend(s->cache_format, cache, row->slots, m->padded, row->begin, row->visible, NULL, q, w->desk->scores, y);
             memcpy(m->found + (size_t)w->list[j] * m->narrow + head * m->width, y, (size_t)m->width * 4);
         }
+        done_with(w);
     }
 }
 
@@ -331,11 +348,11 @@ static void cross_attention(Walk *w, int l) {
     Model *m = w->m;
     const Matrix *x = &m->layers[l].matrix[CROSS_Q];
     int tiles = m->padded / LANES;
-    int head = begin_phase(w, x, x->tile_bytes * (size_t)tiles);
-    norm_rows(w, m->layers[l].norms[1], x);
+    int head = begin_phase(w, m->shape.heads, x, x->tile_bytes * (size_t)tiles);
+    if (head >= 0) norm_rows(w, m->layers[l].norms[1], x);
     float scale = 1.0f / sqrtf((float)m->width);
     vf out[MAX_ROWS];
-    for (; head < m->shape.heads; head = next_of(w, head)) {
+    for (; head >= 0; head = next_of(w)) {
         for (int t = 0; t < tiles; t++) {
             tile_product(x, head * tiles + t, &w->desk->normed, w->list, w->count, out);
             for (int j = 0; j < w->count; j++)
@@ -350,6 +367,7 @@ static void cross_attention(Walk *w, int l) {
                    w->desk->qkv + (size_t)j * m->padded, w->desk->scores, y);
             memcpy(m->found + (size_t)w->list[j] * m->narrow + head * m->width, y, (size_t)m->width * 4);
         }
+        done_with(w);
     }
 }
 
@@ -359,11 +377,11 @@ static void feed_forward(Walk *w, int l) {
     const Matrix *x = &m->layers[l].matrix[UP], *down = &m->layers[l].matrix[DOWN];
     int block = m->shape.block > LANES ? m->shape.block : LANES;
     int some = tiles_a_piece(x, block / LANES);
-    int piece = begin_phase(w, x, x->tile_bytes * (size_t)some);
-    norm_rows(w, m->layers[l].norms[2], x);
+    int piece = begin_phase(w, pieces_of(m->deep, some * LANES), x, x->tile_bytes * (size_t)some);
+    if (piece >= 0) norm_rows(w, m->layers[l].norms[2], x);
     vf out[MAX_ROWS];
     float numbers[MAX_ROWS][MAX_BLOCK];
-    for (; piece * some * LANES < m->deep; piece = next_of(w, piece)) {
+    for (; piece >= 0; piece = next_of(w)) {
         for (int from = piece * some * LANES; from < (piece + 1) * some * LANES && from < m->deep; from += block) {
             for (int t = 0; t < block / LANES; t++) {
                 int tile = from / LANES + t;
@@ -373,6 +391,7 @@ static void feed_forward(Walk *w, int l) {
             }
             for (int j = 0; j < w->count; j++) put_row(down, &m->hidden, w->list[j], from, block, numbers[j]);
         }
+        done_with(w);
     }
 }
 
@@ -381,9 +400,13 @@ static void all_rows(Walk *w) {
     for (int r = 0; r < w->count; r++) w->list[r] = r;
 }
 
-static void column(void *what, int thread, int n) {
+static Walk walk_of(Model *m, int thread, unsigned number) {
+    return (Walk){.m = m, .desk = &m->desks[thread], .thread = thread, .number = number, .phase = -1};
+}
+
+static void column(void *what, int thread, unsigned number) {
     Model *m = what;
-    Walk walk = {m, &m->desks[thread], thread, n, 0, {0}, 0}, *w = &walk;
+    Walk walk = walk_of(m, thread, number), *w = &walk;
     for (int l = 0; l < m->shape.layers; l++) {
         Layer *layer = &m->layers[l];
         all_rows(w);
@@ -405,13 +428,16 @@ static void column(void *what, int thread, int n) {
     w->count = 0;
     for (int r = 0; r < m->n_rows; r++)
         if (m->rows[r].logits) w->list[w->count++] = r;
-    if (!w->count) return;
+    if (!w->count) {
+        end_job(w);
+        return;
+    }
     const Matrix *x = &m->heads;
     int some = tiles_a_piece(x, 1);
-    int piece = begin_phase(w, x, x->tile_bytes * (size_t)some);
-    norm_rows(w, m->norm, x);
+    int piece = begin_phase(w, pieces_of(x->tiles, some), x, x->tile_bytes * (size_t)some);
+    if (piece >= 0) norm_rows(w, m->norm, x);
     vf out[MAX_ROWS];
-    for (; piece * some < x->tiles; piece = next_of(w, piece)) {
+    for (; piece >= 0; piece = next_of(w)) {
         int end = (piece + 1) * some < x->tiles ? (piece + 1) * some : x->tiles;
         for (int t = piece * some; t < end; t++) {
             tile_product(x, t, &w->desk->normed, w->list, w->count, out);
@@ -419,11 +445,15 @@ static void column(void *what, int thread, int n) {
             for (int j = 0; j < w->count; j++)
                 memcpy(m->rows[w->list[j]].logits + t * LANES, &out[j], (size_t)kept * 4);
         }
+        done_with(w);
     }
+    end_job(w);
 }
 
-static int begin_call(Model *m, int slots) {
-    for (int t = 0; t < m->shape.threads; t++) { /* grows with the longest stream seen, not in every step */
+/* Room for scores: it grows with the longest stream seen, not in every step. No thread uses the old one: those that
+ * are late take no more pieces after pool_prepare. */
+static int make_room(Model *m, int slots) {
+    for (int t = 0; t < m->shape.threads; t++) {
         Desk *d = &m->desks[t];
         if (d->room >= slots + LANES) continue;
         free(d->scores);
@@ -431,13 +461,12 @@ static int begin_call(Model *m, int slots) {
         d->room = d->scores ? slots + LANES : 0;
         if (!d->scores) return -1;
     }
-    for (int i = 0; i < 6 * m->shape.layers + 2; i++)
-        atomic_store_explicit(&m->counters[i].value, (unsigned)m->shape.threads, memory_order_relaxed);
     return 0;
 }
 
 /* One column of each of 1 .. MAX_ROWS rows. 0, or -1: no memory. One call at a time. */
 EXPORT int32_t descant_step(Model *m, const Row *rows, int32_t n_rows) {
+    unsigned number = pool_prepare(m->pool, m->phases, phases_of(&m->shape));
     int slots = 0;
     for (int r = 0; r < n_rows; r++) {
         slots = rows[r].slots > slots ? rows[r].slots : slots;
@@ -446,22 +475,22 @@ EXPORT int32_t descant_step(Model *m, const Row *rows, int32_t n_rows) {
         memcpy(x, rows[r].x, (size_t)m->shape.dim * 4);
         memset(x + m->shape.dim, 0, (size_t)(m->narrow - m->shape.dim) * 4);
     }
-    if (begin_call(m, slots)) return -1;
+    if (make_room(m, slots)) return -1;
     m->rows = rows;
     m->n_rows = n_rows;
-    pool_run(m->pool, column, m);
+    pool_run(m->pool, column, m, number);
     return 0;
 }
 
 /* ---- a text ---- */
 
-static void text_layers(void *what, int thread, int n) {
+static void text_layers(void *what, int thread, unsigned number) {
     Model *m = what;
-    Walk walk = {m, &m->desks[thread], thread, n, 1, {0}, 0}, *w = &walk;
+    Walk walk = walk_of(m, thread, number), *w = &walk;
     size_t bytes = head_bytes(m->text_format, m->text_slots, m->padded);
     int tiles = 2 * m->padded / LANES, line = 2 * m->padded;
     vf out[MAX_ROWS];
-    for (int l = thread; l < m->shape.layers; l = next_of(w, l)) {
+    for (int l = begin_phase(w, m->shape.layers, NULL, 0); l >= 0; l = next_of(w)) {
         const Matrix *x = &m->layers[l].matrix[CROSS_KV];
         for (int first = 0; first < m->tokens; first += MAX_ROWS) {
             w->count = m->tokens - first < MAX_ROWS ? m->tokens - first : MAX_ROWS;
@@ -483,49 +512,51 @@ static void text_layers(void *what, int thread, int n) {
                 }
             }
         }
+        done_with(w);
     }
+    end_job(w);
 }
 
 /* Keys and values of a text: states [tokens][dim] -> memory [layers][heads][keys, values], zero at first. */
 EXPORT int32_t descant_text(Model *m, const float *states, int32_t tokens, int32_t text_slots, uint8_t *memory) {
-    if (begin_call(m, text_slots)) return -1;
+    unsigned number = pool_prepare(m->pool, m->phases, phases_of(&m->shape));
+    if (make_room(m, text_slots)) return -1;
     m->states = states;
     m->tokens = tokens;
     m->text_slots = text_slots;
     m->memory = memory;
-    pool_run(m->pool, text_layers, m);
+    pool_run(m->pool, text_layers, m, number);
     return 0;
 }
 
 /* ---- measuring ---- */
 
-typedef struct { const uint8_t *data; size_t bytes; double sums[MAX_THREADS]; } Reading;
-
-static void read_all(void *what, int thread, int n) {
-    Reading *r = what;
-    size_t share = r->bytes / (size_t)n / 256 * 256;
-    const uint8_t *p = r->data + share * (size_t)thread, *end = p + share;
+/* Pieces of a megabyte; what is read is summed, so that it is read. */
+static void read_all(void *what, int thread, unsigned number) {
+    Model *m = what;
+    Walk walk = walk_of(m, thread, number), *w = &walk;
+    const size_t piece_bytes = 1 << 20;
+    int pieces = (int)(m->step_bytes / piece_bytes);
     vi sum[4] = {vi_set(0), vi_set(0), vi_set(0), vi_set(0)};
-    for (; p < end; p += 256)
-        for (int i = 0; i < 4; i++) sum[i] += stream(p + 64 * i);
-    int32_t parts[LANES];
+    for (int piece = begin_phase(w, pieces, NULL, 0); piece >= 0; piece = next_of(w)) {
+        const uint8_t *p = m->arena + piece_bytes * (size_t)piece;
+        for (const uint8_t *end = p + piece_bytes; p < end; p += 256)
+            for (int i = 0; i < 4; i++) sum[i] += stream(p + 64 * i);
+        done_with(w);
+    }
     sum[0] += sum[1] + sum[2] + sum[3];
-    memcpy(parts, &sum[0], 64);
-    for (int i = 0; i < LANES; i++) r->sums[thread] += parts[i];
+    memcpy(m->desks[thread].line, &sum[0], 64);
+    end_job(w);
 }
 
 /* Read a step's weights once with all threads and do nothing else; seconds. What a step is measured against. */
 EXPORT double descant_read(Model *m) {
-    Reading r = {m->arena, m->step_bytes, {0}};
     int64_t begin = now_ns();
-    pool_run(m->pool, read_all, &r);
-    double seconds = (double)(now_ns() - begin) * 1e-9;
-    volatile double keep = 0.0;
-    for (int t = 0; t < MAX_THREADS; t++) keep += r.sums[t];
-    return seconds;
+    pool_run(m->pool, read_all, m, pool_prepare(m->pool, m->phases, phases_of(&m->shape)));
+    return (double)(now_ns() - begin) * 1e-9;
 }
 
-EXPORT double descant_read_bytes(const Model *m) { return (double)m->step_bytes; }
+EXPORT double descant_read_bytes(const Model *m) { return (double)(m->step_bytes >> 20 << 20); }
 
 /* For tests: gelu and exp of n numbers, n a multiple of 16. */
 EXPORT void descant_functions(const float *x, int32_t n, float *gelu, float *power) {
