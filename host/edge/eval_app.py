@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Prove what is claimed: parity with the reference, music beyond 30 s.", no_args_is_help=True
+    help="Prove what is claimed: parity with the reference, kernels, music beyond 30 s.", no_args_is_help=True
 )
 Out = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file, as JSON.")]
 
@@ -40,3 +40,21 @@ def eval_windows(
     from descant.host.edge.eval_command import windows
 
     windows(model, minutes, threads, out)
+
+
+@app.command("kernels")
+def eval_kernels(
+    seconds: Annotated[float, typer.Option("--seconds", "-s", min=0.2, max=7.0, help="Of a prompt.")] = 5.0,
+    prompts: Annotated[int, typer.Option(min=1, max=6, help="How many prompts.")] = 6,
+    loud: Annotated[int, typer.Option(min=1, max=64, help="Channels of each norm made outliers.")] = 6,
+    layers: Annotated[
+        int,
+        typer.Option(min=0, max=24, help="Of the random decoder of musicgen-small's width, or 0."),
+    ] = 24,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Torch threads.")] = 1,
+    out: Out = None,
+) -> None:
+    """How far each kernel is from fp32: equal likeliest tokens and KL, with outliers too. Minutes, 6 GB."""
+    from descant.host.edge.eval_command import kernels
+
+    kernels(seconds, prompts, loud, layers, threads, out)

@@ -1,6 +1,7 @@
-"""`descant eval`: the proofs of what is claimed, as tables and JSON: parity with the reference, long streams.
+"""`descant eval`: the proofs of what is claimed, as tables and JSON: parity, kernels, long streams.
 
-Unlike `bench`, whose figures belong to a machine, parity holds anywhere; windows say where they were made.
+Unlike `bench`, whose figures belong to a machine, parity holds anywhere; kernels and windows say where they
+were made.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from descant.host.edge import machine
@@ -99,3 +101,45 @@ def windows(model: str | None, minutes: float, threads: int, out: Path | None) -
     if out is not None:
         entry = {"stamp": machine.stamp(), "rows": [asdict(row) for row in found]}
         out.write_bytes(msgspec.json.encode(entry) + b"\n")
+
+
+def kernels(seconds: float, prompts: int, loud: int, layers: int, threads: int, out: Path | None) -> None:
+    """Thread: main. Print how far each kernel is from fp32; HostError if int8 agrees less than it must."""
+    if out is not None:
+        check_log(out)
+    apply_threads(threads)
+    from descant.host.edge.eval_kernels import BAR, HELD, LEGEND, measure
+
+    console = Console(highlight=False)
+    with console.status("loading") as status:
+        found = list(measure(seconds, prompts, loud, layers, lambda what: status.update(what)))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("weights", "kernel", "guided", "KL", "unguided", "KL", "codes"):
+        table.add_column(name, justify="left" if name in ("weights", "kernel") else "right", no_wrap=True)
+    for guided, plain in zip(found[::2], found[1::2]):
+        kernel = guided.kernel + (", int8 cache" if guided.cache_int8 else "")
+        figures: list[str] = []
+        for one in (guided, plain):
+            figures += ["–", "–"] if one.missing else [f"{one.agreement:.2%}", f"{one.divergence:.1e}"]
+        table.add_row(guided.weights, kernel, *figures, str(guided.codes))
+    console.print(table)
+    console.print(LEGEND, soft_wrap=True)
+    for reason in sorted({one.missing for one in found if one.missing}):
+        console.print(f"– {escape(reason)}", soft_wrap=True)
+    if out is not None:
+        entry = {"stamp": machine.stamp(), "rows": [asdict(row) for row in found]}
+        out.write_bytes(msgspec.json.encode(entry) + b"\n")
+    held = [row for row in found if row.must_agree]
+    if not held:
+        return
+    least = min(held, key=lambda row: row.agreement)
+    if least.agreement < BAR:
+        raise HostError(
+            f"{HELD} agrees in {least.agreement:.2%} of the codes ({least.weights}); {BAR:.0%} are promised.",
+            "fp16 and native-bf16 are closer to the exact function.",
+            "Choose one of them, and report this table, please.",
+        )
+    console.print(
+        f"{HELD} agrees in {least.agreement:.2%} or more with trained weights; {BAR:.0%} wanted: yes",
+        soft_wrap=True,
+    )
