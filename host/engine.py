@@ -1,19 +1,16 @@
-"""All sessions of one model, and which of them works next: most urgent first, one model frame at a time.
+"""All sessions of one model, and which of them work next: most urgent first, together where that is cheaper.
 
 Knows nothing about threads, clocks, sockets or files; the clients' playheads are its clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from descant.host.errors import HostError, HumError, SessionError
 from descant.host.events import (
-    FaultOut,
     Heartbeat,
     HostEvent,
     HostOutput,
@@ -21,21 +18,29 @@ from descant.host.events import (
     SessionHello,
     SessionWelcome,
 )
+from descant.host.faults import broken, checked_hello, fault_of, late
 from descant.host.hum import Chroma
 from descant.host.preset import Preset
 from descant.host.resume import pack, unpack
 from descant.host.session import Session
 from descant.model import ModelError, MusicModel
 from descant.model.conditions.chroma import melody_frames
+from descant.model.work import Answer, Ask, answers
 
 REPORT_SECONDS = 0.5  # of audio between meters, and between resume points
 FAULTS_A_BEAT = 16  # faults sent between two heartbeats of a client; the rest are only counted
 MAX_SESSIONS = 64
+MAX_ROWS = 16  # of one batch
+NEAR_SECONDS = 0.2  # of audio: those no further ahead than this, or twice the most urgent one, work beside it
 
 
 class Engine:
     """Sessions by number. One thread only; every call returns soon, `work` after at most one model frame.
 
+    Where the model's kernel runs columns of several streams for little more than one (MusicLm.batches), a
+    slice is one column of each session that may take part; a frame of several columns, as a stream's first,
+    and columns of its past that have to be run again then take several slices, between which the others' go
+    on. Elsewhere a slice is a frame of one session. Whoever takes part, the samples are the same.
     model: shared, read-only. presets: by name, the first one is the default.
     timer: seconds, any origin; only measures the real-time factor shown in meters, never decides anything
     musical.
@@ -84,7 +89,7 @@ class Engine:
         seat = self._open.get(session)
         if seat is None:
             error = SessionError(f"session {session} is not open", "other sessions go on", "say hello first")
-            return [_fault(error, event.at_sample)]
+            return [fault_of(error, event.at_sample)]
         if isinstance(event, Heartbeat):
             seat.faults_left = FAULTS_A_BEAT
         try:
@@ -93,7 +98,7 @@ class Engine:
             if seat.faults_left == 0:
                 return []
             seat.faults_left -= 1
-            return [_fault(error, event.at_sample)]
+            return [fault_of(error, event.at_sample)]
         if seat.session.closed:
             self.close(session)
         return outputs
@@ -101,33 +106,94 @@ class Engine:
     def work(self) -> list[tuple[int, HostOutput]]:
         """One slice: at most one model frame for the most urgent session; [] when nothing is wanted."""
         waiting = [(number, seat) for number, seat in self._open.items() if seat.session.wants_work()]
-        if not waiting:
-            return []
-        number, seat = min(waiting, key=lambda pair: pair[1].session.seconds_ahead)
-        return [(number, output) for output in self._slice(seat)]
+        waiting.sort(key=lambda pair: pair[1].session.seconds_left)
+        began = self._timer() if self._timer else 0.0
+        outputs: list[tuple[int, HostOutput]] = []
+        if self._model.lm.batches:
+            worked = self._column_of_each(waiting, outputs)
+        else:
+            worked = waiting[:1]
+            for number, seat in worked:
+                self._go_on(number, seat, outputs)
+                while seat.session.asked is not None:
+                    self._answer(worked, outputs)
+        busy = self._timer() - began if self._timer else 0.0
+        for number, seat in worked:
+            outputs += [(number, output) for output in self._report(seat, busy / len(worked))]
+        return outputs
 
     def wants_work(self) -> bool:
         """Whether work() would make audio now."""
         return any(seat.session.wants_work() for seat in self._open.values())
 
-    def _slice(self, seat: _Seat) -> list[HostOutput]:
-        session = seat.session
-        began = self._timer() if self._timer else 0.0
-        made = session.playback.frames_made
+    def _column_of_each(self, waiting: _Seats, outputs: list[tuple[int, HostOutput]]) -> _Seats:
+        """Run the next column of as many sessions as may share a batch, most urgent first: who took part.
+
+        A session that has columns to run again, or something before them, runs a lot of these instead; one
+        session a slice, so that the others wait for no more than that.
+        """
+        near = max(NEAR_SECONDS, 2 * waiting[0][1].session.seconds_left) if waiting else 0.0
+        worked: _Seats = []
+        asking: _Seats = []
+        rows, paused = 0, False
+        for number, seat in waiting:
+            session = seat.session
+            if rows >= MAX_ROWS or session.seconds_left > near:
+                break
+            if session.asked is None and not (paused and session.behind):
+                session.behind = False
+                self._go_on(number, seat, outputs)
+                worked.append((number, seat))
+                paused |= session.behind
+            if session.asked is not None and (not rows or rows + session.asked.rows <= MAX_ROWS):
+                rows += session.asked.rows
+                asking.append((number, seat))
+        self._answer(asking, outputs)
+        return [*worked, *(pair for pair in asking if pair not in worked)]
+
+    def _answer(self, asking: _Seats, outputs: list[tuple[int, HostOutput]]) -> None:
+        """Run the columns that these sessions wait for, and let each go on."""
+        asks = [seat.session.asked for _, seat in asking]
+        wanted = [ask for ask in asks if ask is not None]
+        found: Sequence[Answer | Exception]
         try:
-            outputs = session.work()
+            found = answers(self._model.lm, wanted) if wanted else []
+        except Exception:  # one of them cannot be run: the others can
+            found = [_alone(self._model, ask) for ask in wanted]
+        for (number, seat), answer in zip(asking, found, strict=True):
+            self._go_on(number, seat, outputs, answer)
+
+    def _go_on(
+        self,
+        number: int,
+        seat: _Seat,
+        outputs: list[tuple[int, HostOutput]],
+        answer: Answer | Exception = None,
+    ) -> None:
+        """Let a session work until it waits for a column or has made its frame."""
+        session = seat.session
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            found = session.go_on(answer)
         except Exception as error:  # whatever breaks one session must not reach the others
             session.fail()
-            return [_broken(error, session.playback.sent)]
+            found = [broken(error, session.playback.sent)]
         if session.restarted:
             session.restarted = False
-            outputs.insert(0, _late(session.pacing.playhead))
-        frames = session.playback.frames_made - made
-        busy = self._timer() - began if self._timer else 0.0
+            outputs.append((number, late(session.pacing.playhead)))
+        if isinstance(found, list):
+            outputs += [(number, output) for output in found]
+
+    def _report(self, seat: _Seat, busy: float) -> list[HostOutput]:
+        """Meters and what a resume needs, now and then. busy: the session's share of the slice, in s."""
+        session = seat.session
+        outputs: list[HostOutput] = []
+        frames, seat.made = session.playback.frames_made - seat.made, session.playback.frames_made
         session.meters.worked(busy, frames / self._model.spec.frame_rate)
         sent = session.playback.samples_sent
         since = sent - seat.reported
-        if since >= REPORT_SECONDS * session.hello.sample_rate:
+        if since >= REPORT_SECONDS * session.hello.sample_rate and not session.working:
             seat.reported = sent
             at = session.playback.sent
             lead_ms = 1000 * session.seconds_ahead
@@ -140,7 +206,7 @@ class Engine:
             raise SessionError(f"session {number} is open already", "it goes on", "use another number")
         if len(self._open) >= MAX_SESSIONS:
             raise SessionError(f"{MAX_SESSIONS} sessions are open already", "they go on", "close one of them")
-        return _checked_hello(hello, self._model.spec.name)
+        return checked_hello(hello, self._model.spec.name)
 
     def _seat(self, number: int, session: Session) -> SessionWelcome:
         self._open[number] = _Seat(session)
@@ -177,65 +243,16 @@ class _Seat:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.reported = 0
+        self.made = 0  # frames, when last looked at
         self.faults_left = FAULTS_A_BEAT
 
 
-def _fault(error: HostError | ModelError, at_sample: int) -> FaultOut:
-    code = error.code if isinstance(error, HostError) else "model"
-    return FaultOut(at_sample, code, "warning", error.what, error.still, error.do)
+_Seats = list[tuple[int, _Seat]]
 
 
-def _late(at_sample: int) -> FaultOut:
-    return FaultOut(
-        at_sample,
-        "late",
-        "warning",
-        "the engine fell behind the playhead",
-        "the same prompt begins anew, in time",
-        "if it happens again, close other programs or give the session more lead",
-    )
-
-
-def _broken(error: Exception, at_sample: int) -> FaultOut:
-    if isinstance(error, HostError | ModelError):
-        fault = _fault(error, at_sample)
-        return replace(fault, severity="error")
-    what = f"making music failed: {type(error).__name__}: {error}"[:400].replace("\n", " ")
-    return FaultOut(
-        at_sample,
-        "model",
-        "error",
-        what,
-        "the session is silent, all others go on",
-        "press a pad to begin anew",
-    )
-
-
-def _checked_hello(hello: SessionHello, model: str) -> SessionHello:
-    """The hello, if a session can be opened for it. Errors: SessionError naming what is allowed."""
-    bounds: tuple[tuple[Literal["sample_rate", "block_size", "channels", "seed"], int, int], ...] = (
-        ("sample_rate", 8000, 384000),
-        ("block_size", 1, 65536),
-        ("channels", 1, 8),
-        ("seed", 0, 2**64 - 1),
-    )
-    for name, low, high in bounds:
-        value = getattr(hello, name)
-        if not low <= value <= high:
-            raise SessionError(
-                f"{name} {value} cannot be served", "other sessions go on", f"ask for {low}..{high}"
-            )
-    if hello.model not in ("", model):
-        raise SessionError(
-            f"model {hello.model[:80]!r} is not loaded",
-            "other sessions go on",
-            f"ask for {model!r} or for none",
-        )
-    for time in ("lead_ms", "commit_ms"):
-        if not 0 <= getattr(hello, time) <= 60_000:
-            raise SessionError(
-                f"{time} {getattr(hello, time):g} cannot be served",
-                "other sessions go on",
-                "ask for 0..60000 ms",
-            )
-    return hello
+def _alone(model: MusicModel, ask: Ask) -> Answer | Exception:
+    """What one session asked for, or what came in its way."""
+    try:
+        return answers(model.lm, [ask])[0]
+    except Exception as error:
+        return error

@@ -17,6 +17,7 @@ from descant.host.resample import Resampler
 from descant.host.schedule import Cue, Schedule
 from descant.host.voice import Voice
 from descant.model import Generator, MusicModel
+from descant.model.work import Work
 
 MAX_BLOCK = 8192  # samples in one block
 
@@ -62,9 +63,13 @@ class Playback:
         cue = self._next_start(self.sent)
         return playhead if cue is None else min(playhead, cue.at_sample)
 
+    def outdated(self, schedule: Schedule) -> bool:
+        """Whether the schedule has changed since the streams were brought in line with it."""
+        return schedule.version != self._version
+
     def wanted(self, schedule: Schedule, pacing: Pacing) -> bool:
         """Whether make() would do something."""
-        if schedule.version != self._version:
+        if self.outdated(schedule):
             return True
         if self.sent >= pacing.limit:
             return False
@@ -76,7 +81,7 @@ class Playback:
         """Whether music is due at the first sample not sent yet."""
         return bool(self._due(self.sent))
 
-    def make(self, schedule: Schedule, pacing: Pacing) -> list[AudioOut]:
+    def make(self, schedule: Schedule, pacing: Pacing) -> Work[list[AudioOut]]:
         """One slice of work: go back where the schedule changed, make at most one frame, send what that
         allows.
         """
@@ -92,7 +97,7 @@ class Playback:
             return []
         slowest = min((self._opened(cue) for cue in self._due(self.sent)), key=lambda voice: voice.ready)
         if slowest.ready <= self.sent:
-            slowest.advance(schedule)
+            yield from slowest.advance(schedule)
             self.frames_made += 1
         out: list[AudioOut] = []
         while (end := self._settled_until(limit)) > self.sent:
@@ -144,7 +149,7 @@ class Playback:
 
     def _reconcile(self, schedule: Schedule) -> None:
         """Bring the streams in line with the schedule, and go back in what was sent if they changed there."""
-        if schedule.version == self._version:
+        if not self.outdated(schedule):
             return
         self._version = schedule.version
         changes = [

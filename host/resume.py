@@ -115,7 +115,7 @@ def _stream(data: bytes, model: MusicModel) -> Generator:
             max_rewind=MAX_REWIND,
             guided=snapshot.guided,
         )
-        stream.restore(snapshot)
+        stream.restore(snapshot, now=False)
     except ModelError as error:
         raise _refused(f"its stream cannot go on: {error.what}") from error
     return stream

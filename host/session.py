@@ -34,6 +34,7 @@ from descant.host.score import START_FADE_MS, Planned, Score, Wish
 from descant.host.takelog import LogEntry, Restart, TakeLog
 from descant.host.transport import Timeline
 from descant.model import Generator, MusicModel
+from descant.model.work import Answer, Ask, Work
 
 MAX_AHEAD_SECONDS = 4 * 3600  # an event may lie this far from the playhead
 EXCUSED_SECONDS = 2.0  # of audio after an engine was replaced, while it catches up
@@ -58,6 +59,9 @@ class Session:
         self.log = TakeLog()
         self.meters = Meters(rate)
         self.closed = False
+        self.asked: Ask | None = None  # the column that the frame under way waits for
+        self.behind = False  # it has columns to run again, the next lot when it goes on
+        self._working: Work[list[HostOutput]] | None = None
         self._resumed = False  # from a lost engine, and nothing has been made since
         self._unheard = False  # resumed, and the client not heard since
         self._excused = 0  # before this sample, being late is a lost engine's doing and told already
@@ -73,9 +77,19 @@ class Session:
         """Audio made past the playhead, in seconds; negative when behind."""
         return self.pacing.seconds_ahead(self.playback.sent)
 
+    @property
+    def seconds_left(self) -> float:
+        """How soon it has to work again, in seconds: within the commit window where sent audio changes."""
+        ahead = self.seconds_ahead
+        if not self.playback.outdated(self.score.schedule):
+            return ahead
+        return min(ahead, (self.changeable - self.pacing.playhead) / self.pacing.rate)
+
     def handle(self, event: HostEvent) -> list[HostOutput]:
         """Take one event. Errors: HostError for one that cannot be followed; nothing has changed then."""
         outputs = self._handle(event)
+        if self.playback.outdated(self.score.schedule):
+            self.give_up_work()  # the frame under way is not what is wanted any more
         if isinstance(event, Parameter):
             self._notes += self.lacking.note([event.name], event.at_sample)
         elif isinstance(event, PresetChange):
@@ -106,24 +120,57 @@ class Session:
         self.log.add(entry)
         return self._apply(entry)
 
-    def work(self) -> list[HostOutput]:
-        """One slice: at most one model frame, and the blocks it completes.
+    def go_on(self, answer: Answer = None) -> Ask | list[HostOutput] | None:
+        """A stretch of the work on one model frame and the blocks it completes.
 
-        Only here is a stream judged late: by then all that has come is known, however much came at once.
+        Result: the column that has to be run first (`asked`, too: its logits are the next `answer`), None
+        after a stretch that may wait, or, when it is finished, what came of it. Whatever it raises ends it.
         """
+        if self._working is None:
+            self._working = self._work()
+        self.asked = None
+        try:
+            self.asked = self._working.send(answer)
+        except StopIteration as stop:
+            self._working = None
+            outputs: list[HostOutput] = stop.value
+            return outputs
+        except BaseException:
+            self._working = None
+            raise
+        self.behind = self.asked is None
+        return self.asked
+
+    def give_up_work(self) -> None:
+        """Drop the frame under way, if there is one: its stream or its place are no more what they were."""
+        if self._working is not None:
+            self._working.close()
+        self._working = self.asked = None
+        self.behind = False
+
+    @property
+    def working(self) -> bool:
+        """Whether a frame is under way."""
+        return self._working is not None
+
+    def _work(self) -> Work[list[HostOutput]]:
+        """Only here is a stream judged late: by then all that has come is known, however much at once."""
         missed = self._resumed and self.playback.sent < self.changeable
         if not self._unheard and self.playback.sounding and (missed or self.pacing.late(self.playback.sent)):
             self._note(Restart(self.pacing.playhead))
         self._resumed = self._resumed and self._unheard
-        outputs: list[HostOutput] = [*self.playback.make(self.score.schedule, self.pacing)]
+        outputs: list[HostOutput] = [*(yield from self.playback.make(self.score.schedule, self.pacing))]
         return [*outputs, _deaf(self.playback.sent)] if self.playback.grown_deaf() else outputs
 
     def wants_work(self) -> bool:
-        """Whether work() would do something now."""
+        """Whether go_on() would do something now."""
+        if self._working is not None:
+            return True
         return not self.closed and self.playback.wanted(self.score.schedule, self.pacing)
 
     def fail(self) -> None:
         """After an error in a stream: silence, until a trigger begins anew."""
+        self.give_up_work()
         at = max(self.playback.sent, self.changeable)
         self.score.forget_wishes()
         self.score.schedule.take_back_triggers(0)
@@ -174,6 +221,7 @@ class Session:
             self._excused = beat.playhead + round(EXCUSED_SECONDS * self.hello.sample_rate)
         outputs: list[HostOutput] = []
         if before.jumped(beat):
+            self.give_up_work()
             self.log.complete = False  # it tells of one pass along the timeline
             planned = self.score.jump(beat.playhead, decided, self.pacing.changeable)
             goes_on = self.score.schedule.sounding(self.pacing.changeable)

@@ -21,6 +21,7 @@ from descant.host.resample import Resampler
 from descant.host.schedule import Scene, Schedule
 from descant.host.telling import Telling
 from descant.model import Generator, MusicModel, Sampling
+from descant.model.work import Work
 
 MAX_REWIND = 128  # frames a stream can go back
 
@@ -100,7 +101,7 @@ class Voice:
             frame += 1
         return frame
 
-    def advance(self, schedule: Schedule) -> None:
+    def advance(self, schedule: Schedule) -> Work[None]:
         """Make one frame of audio, under the scene that holds there."""
         frame = self._undetermined()
         scene = self._scene(schedule, frame)
@@ -117,7 +118,7 @@ class Voice:
             self._used.append((frame, scene))
             if len(self._used) > 2 * MAX_REWIND:
                 del self._used[:MAX_REWIND]
-        wave = self._generator.step()
+        wave = yield from self._generator.stepping()
         self._append((self._generator.position - 1 - self._zero) * self._hop, wave.detach().cpu().numpy())
 
     def reconcile(self, schedule: Schedule) -> int | None:
@@ -242,7 +243,7 @@ class Voice:
         if self._model.spec.lm.context is None:
             self.deaf = True
         else:
-            generator.restore(replace(generator.snapshot(), rows=2))
+            generator.restore(replace(generator.snapshot(), rows=2), now=False)
 
     def _sampling(self, scene: Scene, guided: bool) -> Sampling:
         guidance = scene.guidance if guided else 1.0

@@ -29,6 +29,7 @@ from descant.model.rows import Rows
 from descant.model.sampling import column_seed, mix_rows, sample
 from descant.model.settings import Settings
 from descant.model.window import Window
+from descant.model.work import Work
 
 if TYPE_CHECKING:
     from descant.model.music_model import MusicModel
@@ -100,18 +101,19 @@ class Columns:
         """The first frame of the window in force."""
         return self._windows[-1].origin if self._windows else 0
 
-    def run_column(self) -> None:
+    def run_column(self) -> Work[None]:
         """Run the next column and draw what it predicts.
 
-        If a control's function fails, the column has not been run and can be tried again.
+        If a control's function fails, or the work is dropped, the column has not been run and can be tried
+        again.
         """
-        window, log, settings = self._ready(), self._log, self._settings
+        window = yield from self._ready()
+        log, settings = self._log, self._settings
         here = window.rows.position
         frame = window.frame_of(here)
         controls = self._controls(frame)
         tokens = torch.tensor(window.tokens(here, log))
-        logits = window.rows.step(tokens, controls, settings.text(frame), want_logits=True)
-        assert logits is not None
+        logits = yield from window.rows.step(tokens, controls, settings.text(frame))
         sampling = settings.sampling(frame)
         number = window.origin * self._pattern.columns_per_frame + here
         self._draws.manual_seed(column_seed(self._seed, number))
@@ -162,17 +164,20 @@ class Columns:
         return 0, 0, first, 0 if early or not held else min(held)
 
     def resume(self, origin: int, since: int, first_column: int) -> None:
-        """Run again what a stream had run when its snapshot said so."""
+        """Be where a stream was when its snapshot said so; the next column, or catch_up, runs it again."""
         window = self._open(origin, since)
         if self._model.spec.lm.context is not None:
             window.rows.restart(first_column)
         self._windows, self._stale = [window], True
-        if window.first_unknown(self._log) is not None:
-            self._ready()
+
+    def catch_up(self) -> Work[None]:
+        """Run again what `resume` and changes of what stands before the columns have left to be run."""
+        if self._windows and self._windows[-1].first_unknown(self._log) is not None:
+            yield from self._ready()
 
     # How it works
 
-    def _ready(self) -> Window:
+    def _ready(self) -> Work[Window]:
         """The window that draws the next code, all columns before that one remembered."""
         if not self._windows:
             self._windows.append(self._open(0, 0))
@@ -190,7 +195,7 @@ class Columns:
             assert unknown is not None
             if window.rows.position > unknown - 1:
                 window.rows.rewind(window.rows.position - (unknown - 1))
-            window.run_to(unknown - 1, log, self._settings.text, self._controls)
+            yield from window.run_to(unknown - 1, log, self._settings.text, self._controls)
             self._stale = False
         return window
 
@@ -235,7 +240,8 @@ class Columns:
             here = following.rows.position
             if here >= last or not following.known(here, self._log):
                 return
-            following.run_to(here + 1, self._log, self._settings.text, self._controls)
+            for _ in following.run_to(here + 1, self._log, self._settings.text, self._controls):
+                pass
 
     def _open(self, origin: int, since: int) -> Window:
         """A window from frame `origin` on, nothing but its prefix remembered."""

@@ -32,6 +32,7 @@ from descant.model.errors import ModelError
 from descant.model.sampling import Sampling, check_seed
 from descant.model.settings import KEEP, Keep, Settings
 from descant.model.snapshot import Snapshot
+from descant.model.work import Work, done
 
 if TYPE_CHECKING:
     from descant.model.music_model import MusicModel
@@ -207,16 +208,23 @@ class Generator:
     def step(self) -> Tensor:
         """The next hop of audio: [C, hop_length] float32. Runs a frame's columns; more at first and after a
         rewind. Raises ModelError after the last frame of a stream of a given length."""
+        return done(self.model.lm, self.stepping())
+
+    def stepping(self) -> Work[Tensor]:
+        """`step` as work that waits for its columns, to be run beside those of other streams; see work.py.
+
+        Until it is done or dropped (`close`), the stream may be read but not changed.
+        """
         if self.form.frames is not None and self._position >= self.form.frames:
             raise ModelError(
                 f"The stream was started for {self.form.frames} frames and has given them all.",
                 "Everything it gave is valid; it can be rewound.",
                 "Start it longer, or without an end.",
             )
+        while self._waiting.shape[-1] < self.spec.hop_length:
+            yield from self._push()
         wave = torch.empty(self.spec.channels, self.spec.hop_length)
         with torch.inference_mode():
-            while self._waiting.shape[-1] < self.spec.hop_length:
-                self._push()
             wave.copy_(self._waiting[:, : self.spec.hop_length])
             self._waiting = self._waiting[:, self.spec.hop_length :].clone()
             self._remember()
@@ -285,10 +293,11 @@ class Generator:
             waiting=self._waiting.clone(),
         )
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: Snapshot, now: bool = True) -> None:
         """Become the stream that was saved, by running its columns again. On a ModelError nothing changed.
 
-        It cannot be rewound to before the snapshot. max_rewind stays this stream's own.
+        It cannot be rewound to before the snapshot. max_rewind stays this stream's own. now: else the next
+        step runs them, which may be kept waiting on its way (`stepping`).
         """
         if snapshot.weights_hash != self.model.weights_hash:
             raise ModelError(
@@ -311,6 +320,8 @@ class Generator:
         columns = Columns(self.model, settings, log, seed, form, self._ahead, snapshot.prompt_frames)
         with torch.inference_mode():
             columns.resume(snapshot.origin, snapshot.since, snapshot.first_column)
+            if now:
+                done(self.model.lm, columns.catch_up())
         self.seed, self.form, self._settings, self._log, self._columns = seed, form, settings, log, columns
         self._stream.restore(codec)
         self._waiting = snapshot.waiting.clone()
@@ -320,13 +331,14 @@ class Generator:
 
     # How it works
 
-    def _push(self) -> None:
+    @torch.inference_mode()
+    def _push(self) -> Work[None]:
         """Give the codec the next frame, drawn if need be, or its end; what it gives waits to be emitted."""
         if self.form.frames is not None and self._pushed >= self.form.frames:
             given = self._stream.flush()[0]
         else:
             while self._log.complete <= self._pushed:
-                self._columns.run_column()
+                yield from self._columns.run_column()
             given = self._stream.push(self._log.frames(self._pushed, self._pushed + 1)[None])[0]
             self._pushed += 1
         if self._skip:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from descant.model.lm.music_lm import MusicLm
 from descant.model.lm.step import LmState, TextMemory
+from descant.model.work import Ask, Work
 
 
 class Rows:
@@ -29,6 +30,11 @@ class Rows:
     def position(self) -> int:
         """The next column to run."""
         return self._states[0].position
+
+    @property
+    def at_once(self) -> int:
+        """Columns that `prefill` runs in little more time than one; or all that there are."""
+        return self._lm.at_once(self.n_rows)
 
     @property
     def states(self) -> tuple[LmState, ...]:
@@ -52,17 +58,17 @@ class Rows:
         for state in self._states:
             state.rewind(columns)
 
-    def step(self, tokens: Tensor, controls: Tensor, text: TextMemory, want_logits: bool) -> Tensor | None:
-        """One column: tokens [K], controls [R, C] -> logits [R, K, cardinality], or None if not wanted."""
-        self.run += 1
-        found = []
+    def step(self, tokens: Tensor, controls: Tensor, text: TextMemory) -> Work[Tensor]:
+        """One column: tokens [K], controls [R, C] -> logits [R, K, cardinality]."""
+        columns = []
         for index, (state, part) in enumerate(self._parts(controls)):
+            assert part is not None
             state.text = text if len(self._states) == 1 else _row(text, index)
-            found.append(self._lm.step(tokens.expand(state.batch, -1), part, state, want_logits))
-        if not want_logits:
-            return None
-        parts = [logits for logits in found if logits is not None]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            columns.append((tokens.expand(state.batch, -1), part, state))
+        parts = yield Ask(tuple(columns))
+        assert parts is not None
+        self.run += 1
+        return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
     def prefill(self, tokens: Tensor, controls: Tensor | None, text: TextMemory) -> None:
         """Several columns without logits: tokens [K, S], controls [R, S, C] or None."""

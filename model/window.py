@@ -15,8 +15,9 @@ from descant.model.code_log import CodeLog
 from descant.model.lm.step import TextMemory
 from descant.model.patterns import Pattern
 from descant.model.rows import Rows
+from descant.model.work import Work
 
-PREFILL = 256  # columns run at once
+PREFILL = 256  # columns run at once, at most
 
 
 class Window:
@@ -84,18 +85,20 @@ class Window:
         log: CodeLog,
         text: Callable[[int], TextMemory],
         controls: Callable[[int], torch.Tensor],
-    ) -> None:
-        """Remember all columns before `column`, which are known; many at a time.
+    ) -> Work[None]:
+        """Remember all columns before `column`, which are known; many at a time, with a wait after each lot.
 
         text, controls: what held at a frame; controls are [R, C].
         """
         while self.extend_prefix():
-            pass
+            yield None
+        most = min(PREFILL, self.rows.at_once)
         while (first := self.rows.position) < column:
             memory = text(self.frame_of(first))
             end = first + 1
-            while end < min(column, first + PREFILL) and text(self.frame_of(end)) is memory:
+            while end < min(column, first + most) and text(self.frame_of(end)) is memory:
                 end += 1
             tokens = torch.tensor([self.tokens(c, log) for c in range(first, end)])
             given = torch.stack([controls(self.frame_of(c)).clone() for c in range(first, end)], dim=1)
             self.rows.prefill(tokens.T, given, memory)
+            yield None

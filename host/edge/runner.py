@@ -3,7 +3,8 @@ of it.
 
 Concurrent activities, who may block, and what happens when one does:
 
-- Work loop (this file; engine process, main thread): up to one model step, longer only when it says so first.
+- Work loop (this file; engine process, main thread): up to one model step, which may be one column of each of
+  several sessions; longer only when it says so first.
   Then its stamps stop: clients are told after 150 ms, and the process is killed and replaced after 1.5 s
   (30 s for models with windows, which may have to run a whole one again).
 - Lifeline (engine process, a thread): asleep in one read for ever; wakes at the supervisor's death and ends

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from descant.model.errors import ModelError
-from descant.model.kernels.native import NativeWeights
+from descant.model.kernels.native import MAX_ROWS, NativeWeights
 from descant.model.lm.inputs import LmInputs, check_control_names, prefix_control, stack_controls
 from descant.model.lm.linear import Kernel, check_kernel, is_native, torch_kernel
 from descant.model.lm.positions import rope_table, sinusoidal
@@ -228,6 +228,15 @@ class MusicLm(nn.Module):
         """Remember more of the prefix, [B, n, dim]; no column has been run yet."""
         self.packed().run_many(part, state)
         state.prefix_length += part.shape[1]
+
+    def at_once(self, batch: int) -> int:
+        """Columns of `batch` rows that prefill runs as one, while others wait; without such a bound, many."""
+        return max(1, MAX_ROWS // batch) if is_native(self._kernel) else 1 << 16
+
+    @property
+    def batches(self) -> bool:
+        """Whether step_together costs less than as many steps."""
+        return is_native(self._kernel)
 
     @torch.inference_mode()
     def prefill(self, tokens: Tensor, controls: Tensor | None, state: LmState) -> None:

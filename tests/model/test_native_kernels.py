@@ -22,6 +22,7 @@ from descant.model.lm.music_lm import MusicLm
 from descant.model.lm.transformer import Layer
 from descant.model.rows import Rows
 from descant.model.spec import ControlSpec, LmSpec
+from descant.model.work import done
 
 K, TEXT = 3, 12
 BEAT = ControlSpec("beat", 4)
@@ -266,7 +267,9 @@ def test_rows_one_after_the_other_are_the_batch(kernel):
     for two_step in (False, True):
         rows = Rows(lm, 2, 30, two_step)
         rows.prefill(tokens[0, :, :10], inputs.controls["beat"][:, :10], text)
-        steps = [rows.step(tokens[0, :, s], inputs.controls["beat"][:, s], text, True) for s in range(10, 20)]
+        steps = [
+            done(lm, rows.step(tokens[0, :, s], inputs.controls["beat"][:, s], text)) for s in range(10, 20)
+        ]
         found.append([logits for logits in steps if logits is not None])
     assert len(found[0]) == 10 and all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
