@@ -30,6 +30,8 @@ MAX_PRESET_CHARS = 1_000_000
 PARAMETERS: dict[str, tuple[float, float, str]] = {
     "temperature": (0.0, 2.0, "sharpness of sampling; 0 always takes the likeliest"),
     "guidance": (1.0, 8.0, "how hard the prompt and the melody pull; 1 is off"),
+    "guidance_every": (1.0, 16.0, "at every how many-th step guidance runs; what it adds holds between them"),
+    "guidance_fall": (0.0, 60.0, "seconds in which guidance falls to 1 after a trigger; 0 lets it stay"),
     "top_k": (1.0, 4096.0, "how many tokens may be chosen"),
     "top_p": (0.0, 1.0, "how much probability may be chosen; 0 is off"),
     "melody": (0.0, 1.0, "strength of the hummed melody; 0 lets it go"),
@@ -58,6 +60,8 @@ class SamplingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_k: Annotated[int, Meta(ge=1, le=4096)] = 250
     top_p: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
     guidance: Annotated[float, Meta(ge=1.0, le=8.0)] = 3.0
+    guidance_every: Annotated[int, Meta(ge=1, le=16)] = 1
+    guidance_fall: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.0
 
 
 class PromptSlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,13 +21,16 @@ MAX_EDITS = 4096  # changes that may wait at a time
 MAX_CUES = 64
 
 
+SAMPLED = SamplingRow.__struct_fields__  # what a preset's sampling sets
+
+
 @dataclass(frozen=True)
 class Scene:
     """Everything generation is given at one moment, as one value.
 
     text: the prompt, None for none. melody: what to follow, None for none. chords: pitch classes held (0 is
     C). progression: the chords of the bars while no key is held, None for none. melody_level, chords_level,
-    beat_level: 0..1. The rest as in PARAMETERS.
+    beat_level: 0..1. falls_from: the sample from which guidance falls. The rest as in PARAMETERS.
     """
 
     timeline: Timeline
@@ -39,15 +42,16 @@ class Scene:
     top_k: int = 250
     top_p: float = 0.0
     guidance: float = 3.0
+    guidance_every: int = 1
+    guidance_fall: float = 0.0
+    falls_from: int = 0
     melody_level: float = 1.0
     chords_level: float = 1.0
     beat_level: float = 1.0
 
     def sampled(self, row: SamplingRow) -> Scene:
         """With a preset's sampling."""
-        return replace(
-            self, temperature=row.temperature, top_k=row.top_k, top_p=row.top_p, guidance=row.guidance
-        )
+        return replace(self, **{name: getattr(row, name) for name in SAMPLED})
 
 
 FIELDS = frozenset(field.name for field in fields(Scene))

@@ -23,12 +23,13 @@ from descant.host.events import (
 )
 from descant.host.hum import Chroma, ChromaOf, ClipReader, melody_on_grid
 from descant.host.preset import MAX_PROMPT_CHARS, Preset, Transition, find_preset
-from descant.host.schedule import Cue, Scene, Schedule, field_of
+from descant.host.schedule import SAMPLED, Cue, Scene, Schedule, field_of
 from descant.host.takelog import Restart
 from descant.host.transport import Timeline
 from descant.host.trigger import ChordNote, SetParameter, Silence, StartSlot, action_of
 from descant.model import CodecSpec
 
+WHOLE = ("top_k", "guidance_every")  # parameters without fractions
 KEPT_STRETCHES = 16  # of the transport's past, for a client that goes back
 START_FADE_MS = 3.0  # music out of silence
 CUT_FADE_MS = 5.0
@@ -153,6 +154,7 @@ class Score:
         goes on at the new place; what waits for its line finds a new one; what was told for later samples
         keeps its place.
         """
+        moved = changeable - decided
         decided += 2 * self._frame  # numbers wait so long for their place on a grid
         old, wishes = self.schedule, self._wishes
         scene = {field.name: getattr(old.base, field.name) for field in fields(Scene)}
@@ -163,6 +165,7 @@ class Score:
                 scene[edit.field] = edit.value
             elif not (edit.by_trigger or edit.field == "timeline"):
                 later.append(edit)
+        scene["falls_from"] += moved
         self._held.moved_to(to)
         self._wishes = []
         self.schedule = Schedule(Scene(**{**scene, "timeline": self.timeline}))
@@ -188,7 +191,9 @@ class Score:
         """
         grid = 2 * self._frame
         at = -(-earliest // grid) * grid
-        self.schedule.edit(at, field_of(name), round(value) if name == "top_k" else value)
+        if name == "guidance_fall" and not self.schedule.scene(at).guidance_fall:
+            self.schedule.edit(at, "falls_from", at)
+        self.schedule.edit(at, field_of(name), round(value) if name in WHOLE else value)
         return at
 
     def _start(self, slot: int, at_sample: int, changeable: int) -> Outcome:
@@ -216,6 +221,8 @@ class Score:
             fade = self.samples(self._fade_ms(row.transition, CUT_FADE_MS))
             schedule.cue(Cue(line, "start", fade, fade))
         schedule.edit(line, "text", self.texts[slot], by_trigger=True)
+        if schedule.scene(line).guidance_fall:
+            schedule.edit(line, "falls_from", line, by_trigger=True)
         schedule.edit(line, "progression", self.preset.progression_of(slot), by_trigger=True)
         return Outcome([self._plan(line, self.texts[slot])], line if quantise == "off" else None)
 
@@ -282,8 +289,9 @@ class Score:
         self.texts = [row.text for row in preset.prompts]
         self._wishes = []
         at = max(event.at_sample, changeable)
-        for name in ("temperature", "top_k", "top_p", "guidance"):
+        for name in SAMPLED:
             self.schedule.edit(at, name, getattr(preset.sampling, name))
+        self.schedule.edit(at, "falls_from", at)
         if not self.timeline.heard:
             beats = self.timeline.beat_at(at)
             tempo = TransportEvent(

@@ -126,6 +126,10 @@ class Telling:
         self._told.append((horizon, before))
         return given
 
+    def frame_at(self, sample: int) -> int:
+        """The stream's first frame that is not heard before a sample; may lie before the stream."""
+        return self._zero + -((self._start - sample) // self._frame)
+
     def _place(self, frame: int) -> Fraction:
         """The client's sample at which a frame of the stream is heard."""
         return self._start + (frame - self._zero) * self._frame

@@ -246,9 +246,18 @@ class Voice:
             generator.restore(replace(generator.snapshot(), rows=2), now=False)
 
     def _sampling(self, scene: Scene, guided: bool) -> Sampling:
-        guidance = scene.guidance if guided else 1.0
         top_k = min(round(scene.top_k), self._model.spec.cardinality)
-        return Sampling(scene.temperature, top_k, scene.top_p, guidance)
+        if not guided:
+            return Sampling(scene.temperature, top_k, scene.top_p, 1.0)
+        return Sampling(
+            scene.temperature,
+            top_k,
+            scene.top_p,
+            scene.guidance,
+            every=scene.guidance_every,
+            fall=round(scene.guidance_fall * self._model.spec.frame_rate),
+            fall_from=self._telling.frame_at(scene.falls_from) if scene.guidance_fall else 0,
+        )
 
 
 @lru_cache(maxsize=64)

@@ -26,7 +26,7 @@ from descant.model.code_log import CodeLog
 from descant.model.errors import ModelError
 from descant.model.patterns import make_pattern
 from descant.model.rows import Rows
-from descant.model.sampling import column_seed, mix_rows, sample
+from descant.model.sampling import MAX_EVERY, Sampling, column_seed, mix_rows, sample
 from descant.model.settings import Settings
 from descant.model.window import Window
 from descant.model.work import Work
@@ -89,6 +89,8 @@ class Columns:
         self._past = 0  # columns run in windows that are gone
         self._stale = True  # whether the window in force has columns to run again or to go back
         self._draws = torch.Generator()
+        self.spare = 0  # null columns to be run beside each that is not guided
+        self._held: tuple[Window | None, int, Tensor] = (None, -1, torch.zeros(()))  # see _logits
 
     @property
     def run(self) -> int:
@@ -108,16 +110,17 @@ class Columns:
         again.
         """
         window = yield from self._ready()
-        log, settings = self._log, self._settings
+        log = self._log
         here = window.rows.position
-        frame = window.frame_of(here)
-        controls = self._controls(frame)
-        tokens = torch.tensor(window.tokens(here, log))
-        logits = yield from window.rows.step(tokens, controls, settings.text(frame))
-        sampling = settings.sampling(frame)
+        sampling = self._sampling(window, here)
+        source = self._guided_by(window, here)
+        if source is not None and source < here:
+            yield from self._remember_guidance(window, source)
+        logits = yield from self._logits(window, source == here)
+        mixed = mix_rows(logits, sampling) if source in (here, None) else logits[0] + self._held[2]
         number = window.origin * self._pattern.columns_per_frame + here
         self._draws.manual_seed(column_seed(self._seed, number))
-        drawn = sample(mix_rows(logits, sampling), sampling, self._draws).tolist()
+        drawn = sample(mixed, sampling, self._draws).tolist()
         for codebook, frame in enumerate(window.cells(here + 1)):
             if frame == log.end(codebook):  # others are known: of a prompt, or kept by a rewind
                 log.add(codebook, drawn[codebook])
@@ -175,7 +178,61 @@ class Columns:
         if self._windows and self._windows[-1].first_unknown(self._log) is not None:
             yield from self._ready()
 
+    @property
+    def lag(self) -> int:
+        """Columns that the null rows of the window in force are behind it."""
+        return self._windows[-1].rows.lag if self._windows else 0
+
     # How it works
+
+    @property
+    def _guides(self) -> bool:
+        """Whether null rows have a say in what is drawn next."""
+        frame = self._log.horizon
+        return self._settings.guided and self._settings.sampling(frame).at(frame).guides
+
+    def _sampling(self, window: Window, column: int) -> Sampling:
+        """What holds at a column; the frame's it is run under."""
+        frame = window.frame_of(column)
+        return self._settings.sampling(frame).at(frame)
+
+    def _guided_by(self, window: Window, column: int) -> int | None:
+        """The column whose guidance a column is drawn with, itself or one before; None: it has none.
+
+        Those at whole multiples of Sampling.every are guided, and the first of a stretch that is. It follows
+        from the settings alone, so that it is the same however often the stream has gone back.
+        """
+        if not self._settings.guided or not (sampling := self._sampling(window, column)).guides:
+            return None
+        while column % sampling.every and column > window.rows.first:
+            before = self._sampling(window, column - 1)
+            if not before.guides or before.every != sampling.every:
+                break
+            column -= 1
+        return column
+
+    def _logits(self, window: Window, guided: bool) -> Work[Tensor]:
+        """Run the window's next column; where it is guided, remember what that adds to the first row."""
+        here = window.rows.position
+        settings = self._settings
+        spare = 0 if guided else self.spare
+        logits = yield from window.step(self._log, settings.text, self._controls, guided, spare)
+        sampling = self._sampling(window, here)
+        if guided and sampling.every > 1:
+            self._held = (window, here, mix_rows(logits, sampling) - logits[0])
+        return logits
+
+    def _remember_guidance(self, window: Window, source: int) -> Work[None]:
+        """See that the guidance of that column is at hand: after a rewind or a resume it is run again."""
+        if self._held[:2] == (window, source):
+            return
+        rows = window.rows
+        here = rows.position
+        self._stale = True  # until the columns in between have been run again, too
+        rows.rewind(here - source)
+        yield from self._logits(window, True)
+        yield from window.run_to(here, self._log, self._settings.text, self._controls, everyone=False)
+        self._stale = False
 
     def _ready(self) -> Work[Window]:
         """The window that draws the next code, all columns before that one remembered."""
@@ -195,7 +252,7 @@ class Columns:
             assert unknown is not None
             if window.rows.position > unknown - 1:
                 window.rows.rewind(window.rows.position - (unknown - 1))
-            yield from window.run_to(unknown - 1, log, self._settings.text, self._controls)
+            yield from window.run_to(unknown - 1, log, self._settings.text, self._controls, self._guides)
             self._stale = False
         return window
 
@@ -240,7 +297,7 @@ class Columns:
             here = following.rows.position
             if here >= last or not following.known(here, self._log):
                 return
-            for _ in following.run_to(here + 1, self._log, self._settings.text, self._controls):
+            for _ in following.run_to(here + 1, self._log, self._settings.text, self._controls, self._guides):
                 pass
 
     def _open(self, origin: int, since: int) -> Window:
@@ -249,7 +306,7 @@ class Columns:
         extended = self._form.frames is None or self._form.frames > (lm.window or 0)
         prefix_length, prefix = self._settings.prefix(self._log.horizon, origin, extended)
         if lm.context is not None:
-            room = lm.context + self._ahead * self._pattern.columns_per_frame
+            room = lm.context + self._ahead * self._pattern.columns_per_frame + MAX_EVERY
         elif n_frames is None and lm.window is None:
             room = COLUMNS_WITHOUT_CONTEXT
         else:

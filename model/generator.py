@@ -29,7 +29,7 @@ from descant.model.codec.codec import StreamState
 from descant.model.columns import Columns, Form
 from descant.model.conditions.text import TextStates
 from descant.model.errors import ModelError
-from descant.model.sampling import Sampling, check_seed
+from descant.model.sampling import MAX_EVERY, Sampling, check_seed
 from descant.model.settings import KEEP, Keep, Settings
 from descant.model.snapshot import Snapshot
 from descant.model.work import Work, done
@@ -96,7 +96,7 @@ class Generator:
     def _new_log(self, base: int) -> CodeLog:
         """An empty log whose oldest frame is base."""
         lm = self.spec.lm
-        return CodeLog(lm.n_codebooks, self.model.lm.control_dim, self._history + self._ahead + 2, base)
+        return CodeLog(lm.n_codebooks, self.model.lm.control_dim, self._history + 2 * self._ahead + 64, base)
 
     # What can be read
 
@@ -138,6 +138,15 @@ class Generator:
     def columns_run(self) -> int:
         """Columns of the language model run so far, those run again and ahead included: what the work is."""
         return self._columns.run
+
+    def keep_null_near(self, columns: int) -> int:
+        """While guidance is off, run so many null columns beside each column, until none are missing.
+
+        With native kernels turning guidance on again costs those that are: how many, now. It changes nothing
+        that is heard.
+        """
+        self._columns.spare = columns
+        return self._columns.lag
 
     @property
     def window_origin(self) -> int:
@@ -263,7 +272,9 @@ class Generator:
             however long the stream; else only the model's context, which is quick and the same for streams
             within it. Models with windows always take along the window they are in.
         """
-        kept = self._history if exact else min(self._history, self.spec.lm.context or self._history)
+        kept = (
+            self._history + MAX_EVERY if exact else min(self._history, self.spec.lm.context or self._history)
+        )
         origin, since, first_column, first_frame = self._columns.resume_point(kept)
         base = min(first_frame, self._pushed)
         tensors: dict[str, Tensor] = {}

@@ -79,26 +79,53 @@ class Window:
             self.rows.extend_prefix(part)
         return self._waits
 
+    def step(
+        self,
+        log: CodeLog,
+        text: Callable[[int], TextMemory],
+        controls: Callable[[int], torch.Tensor],
+        guided: bool,
+        spare: int = 0,
+    ) -> Work[torch.Tensor]:
+        """Run the next column: logits of its rows, see Rows.step. text, controls: as in run_to."""
+        here = self.rows.position
+        frame = self.frame_of(here)
+        given = controls(frame).clone()  # of this frame first: it may be asked for just now
+        memory = text(frame)
+
+        def stretch(first: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return self._stretch(first, end, log, controls)
+
+        tokens = torch.tensor(self.tokens(here, log))
+        return (yield from self.rows.step(tokens, given, memory, stretch, guided, spare))
+
     def run_to(
         self,
         column: int,
         log: CodeLog,
         text: Callable[[int], TextMemory],
         controls: Callable[[int], torch.Tensor],
+        everyone: bool = True,
     ) -> Work[None]:
         """Remember all columns before `column`, which are known; many at a time, with a wait after each lot.
 
-        text, controls: what held at a frame; controls are [R, C].
+        text, controls: what held at a frame; controls are [R, C]. everyone: see Rows.prefill.
         """
         while self.extend_prefix():
             yield None
-        most = min(PREFILL, self.rows.at_once)
+        most = min(PREFILL, self.rows.at_once(everyone))
         while (first := self.rows.position) < column:
             memory = text(self.frame_of(first))
             end = first + 1
             while end < min(column, first + most) and text(self.frame_of(end)) is memory:
                 end += 1
-            tokens = torch.tensor([self.tokens(c, log) for c in range(first, end)])
-            given = torch.stack([controls(self.frame_of(c)).clone() for c in range(first, end)], dim=1)
-            self.rows.prefill(tokens.T, given, memory)
+            self.rows.prefill(*self._stretch(first, end, log, controls), memory, everyone)
             yield None
+
+    def _stretch(
+        self, first: int, end: int, log: CodeLog, controls: Callable[[int], torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens [K, n] and controls [R, n, C] of known columns."""
+        tokens = torch.tensor([self.tokens(c, log) for c in range(first, end)])
+        given = torch.stack([controls(self.frame_of(c)).clone() for c in range(first, end)], dim=1)
+        return tokens.T, given

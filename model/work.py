@@ -31,7 +31,7 @@ class Ask:
     @property
     def rows(self) -> int:
         """How many rows of a batch it takes."""
-        return sum(state.batch for _, _, state in self.columns)
+        return sum(tokens.numel() // tokens.shape[1] for tokens, _, _ in self.columns)
 
 
 Answer = Sequence[Tensor] | None  # logits [B, K, cardinality] of each of the states; None after a mere wait

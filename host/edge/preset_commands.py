@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from descant.host.edge.preset_files import choose_preset, load_presets, read_preset
-from descant.host.preset import Preset, PromptSlot
+from descant.host.preset import Preset, PromptSlot, SamplingRow
 
 
 def list_presets(folders: tuple[str, ...]) -> None:
@@ -73,8 +73,14 @@ def _print(preset: Preset) -> None:
     sampling = preset.sampling
     console.print(
         f"temperature {sampling.temperature:g}, top_k {sampling.top_k}, top_p {sampling.top_p:g}, "
-        f"guidance {sampling.guidance:g}"
+        f"guidance {sampling.guidance:g}{_dial(sampling)}"
     )
+
+
+def _dial(sampling: SamplingRow) -> str:
+    """How guidance is rationed, where it is."""
+    every = f", at every {sampling.guidance_every} steps" if sampling.guidance_every > 1 else ""
+    return every + (f", falling in {sampling.guidance_fall:g} s" if sampling.guidance_fall else "")
 
 
 def _chords(preset: Preset, row: PromptSlot) -> str:

@@ -221,15 +221,19 @@ class NativeWeights:
     ) -> list[Tensor | None]:
         """One column of each stream, as many `run`s but read once for all: the same logits to the bit.
 
-        columns: (x [B, dim], its stream), no stream twice. Beyond MAX_ROWS rows in all, several batches.
+        columns: (x [B, dim], its stream), no stream twice; x [B, S, dim]: S columns, the last one's logits.
+        Beyond MAX_ROWS rows in all, several batches.
         """
         found: list[Tensor | None] = []
         waiting: list[tuple[Tensor, LmState]] = []
+        rows = 0
         for x, state in columns:
-            if waiting and sum(s.batch for _, s in waiting) + state.batch > MAX_ROWS:
+            size = x.numel() // self.spec.dim
+            if waiting and rows + size > MAX_ROWS:
                 found += self._run_some(waiting, want_logits)
-                waiting = []
+                waiting, rows = [], 0
             waiting.append((x, state))
+            rows += size
         return found + self._run_some(waiting, want_logits) if waiting else found
 
     def run_many(self, x: Tensor, state: LmState) -> None:
@@ -268,36 +272,44 @@ class NativeWeights:
         spec = self.spec
         rope = spec.positions == "rope"
         total = sum(state.batch for _, state in columns)
-        for _, state in columns:
+        for x, state in columns:
             cache = _native_cache(state)
             if cache.context is None:
-                cache.room_for(1)
-            if state.batch > MAX_ROWS:
+                cache.room_for(_length(x))
+            if x.numel() > MAX_ROWS * spec.dim:
                 raise ModelError(
-                    f"A stream of {state.batch} rows is too wide; allowed: 1 to {MAX_ROWS}.",
+                    f"A stream of {x.numel() // spec.dim} rows is too wide; allowed: 1 to {MAX_ROWS}.",
                     "Narrower streams run.",
                     "Split the stream, or choose a kernel that is not native.",
                 )
         logits = torch.empty(total, spec.n_codebooks, spec.cardinality) if want_logits else None
         kept = []  # until the call is done
         with self._lock:
-            at = 0
+            row_at = at = 0
             for x, state in columns:
-                cache = _native_cache(state)
+                cache, length = _native_cache(state), _length(x)
                 here = position_row(spec, state)
+                if length > 1:
+                    here = position_table(spec, cache.position, length)
                 x = (x if rope else x + here).detach().to(torch.float32).contiguous()
                 kept.append((x, here))
-                for b in range(state.batch):
-                    row = self._rows[at]
-                    out = None if logits is None else logits[at]
-                    self._fill(row, x[b], here if rope else None, out, state, b)
-                    cache.place(row, cache.position)
-                    at += 1
-            self._step(total)
+                for s in range(length):
+                    column, rotation = (
+                        (x, here) if x.dim() == 2 else (x[:, s], here if length == 1 else here[s])
+                    )
+                    last = logits is not None and s == length - 1
+                    for b in range(state.batch):
+                        row = self._rows[row_at]
+                        out = logits[at + b] if last and logits is not None else None
+                        self._fill(row, column[b], rotation if rope else None, out, state, b)
+                        cache.place(row, cache.position + s)
+                        row_at += 1
+                at += state.batch
+            self._step(row_at)
         found: list[Tensor | None] = []
         at = 0
-        for _, state in columns:
-            state.cache.advance(1)
+        for x, state in columns:
+            state.cache.advance(_length(x))
             found.append(None if logits is None else logits[at : at + state.batch])
             at += state.batch
         return found
@@ -377,6 +389,11 @@ def _usual(norm: torch.nn.LayerNorm) -> Tensor:
 def _carried(weight: Tensor, usual: Tensor) -> Tensor:
     """[out] root mean squares of weight [out, in] times inputs as large as `usual`, were they independent."""
     return (weight.detach().square() @ usual.square()).sqrt()
+
+
+def _length(x: Tensor) -> int:
+    """How many columns of a stream x [B, dim] or [B, S, dim] holds."""
+    return 1 if x.dim() == 2 else x.shape[1]
 
 
 def _native_cache(state: LmState) -> NativeCache:

@@ -281,7 +281,9 @@ class MusicLm(nn.Module):
     ) -> list[Tensor | None]:
         """One column of each of several streams: (tokens, controls, state) as in `step`, no stream twice.
 
-        The logits are those of as many steps, to the bit. Native kernels read the weights once for all rows.
+        Native kernels take several columns of a stream, tokens [B, K, S], controls [B, S, C], few enough for
+        its ring and a batch, and give the last one's logits. All logits are those of as many steps, to the
+        bit; native kernels read the weights once for all rows.
         """
         runner = self.packed()
         given = [(self._column(tokens, controls, state), state) for tokens, controls, state in columns]
@@ -292,8 +294,12 @@ class MusicLm(nn.Module):
     def _column(
         self, tokens: Tensor, controls: Mapping[str, Tensor] | Tensor | None, state: LmState
     ) -> Tensor:
-        """What the layers are given for a column: [B, dim], see step."""
-        x = self.embed(tokens)
+        """What the layers are given for a column: [B, dim], see step; of several [B, S, dim]."""
+        if tokens.dim() == 3:
+            flat = tokens.transpose(1, 2).reshape(-1, self.spec.n_codebooks)
+            x = self.embed(flat).view(tokens.shape[0], tokens.shape[2], -1)
+        else:
+            x = self.embed(tokens)
         if controls is not None and self.control_proj is not None:
             if not isinstance(controls, Tensor):
                 check_control_names(controls, self.spec.frame_controls)

@@ -65,3 +65,50 @@ def test_no_guidance_is_no_second_row(client, model, presets):
     player.run_to(24_000)
     assert not player.engine.session(1).playback.current().guided
     assert not [output for output in player.outputs if isinstance(output, FaultOut)]
+
+
+@pytest.mark.parametrize("change", [("guidance_every", 4.0), ("guidance_fall", 0.5)])
+def test_the_dial_is_a_parameter_heard_where_it_is_turned(model, presets, change):
+    hello = SessionHello(48_000, channels=1, preset="led")
+    usual = render(model, presets, [Trigger(0, 0)], 2.0, hello)
+    turned = render(model, presets, [Trigger(0, 0), Parameter(48_000, *change)], 2.0, hello)
+    changed = first_difference(usual.wave, turned.wave)
+    assert changed is not None and 48_000 <= changed <= 48_000 + 12 * 960
+    assert not turned.faults
+
+
+def test_the_dial_is_a_presets_and_falls_anew_with_each_trigger(model, presets):
+    slots = presets["plain"].prompts
+    row = SamplingRow(guidance=5.0, guidance_fall=0.4)
+    falling = {"plain": Preset(name="plain", prompts=slots, quantise="off", sampling=row)}
+    once = render(model, falling, [Trigger(0, 0)], 2.0, HELLO).wave
+    morphed = render(model, falling, [Trigger(0, 0), Trigger(48_000, 0)], 2.0, HELLO).wave
+    changed = first_difference(once, morphed)  # the same words again: guidance alone has begun anew
+    assert changed is not None and 48_000 <= changed <= 48_000 + 12 * 960
+    stays = {"plain": Preset(name="plain", prompts=slots, quantise="off", sampling=SamplingRow(guidance=5.0))}
+    assert first_difference(once, render(model, stays, [Trigger(0, 0)], 2.0, HELLO).wave) < 48_000
+
+
+@pytest.mark.parametrize("kernel", ["fp32", "native-int8"])
+def test_live_whatever_is_done_to_the_dial_the_take_plays_again(client, presets, kernel):
+    from descant.host.engine import Engine
+    from descant.model import tiny_model
+    from descant.model.kernels.build import load
+
+    if kernel != "fp32" and load().handle is None:
+        pytest.skip(f"no native library: {load().reason}")
+    model = tiny_model()
+    model.lm.use_kernel(kernel)
+    player = client(engine=Engine(model, presets), seconds=4, slices=12, preset="led", channels=1)
+    player.send(Trigger(0, 0))
+    turns = [(20_000, "guidance_every", 4.0), (31_000, "guidance", 1.0), (90_000, "guidance", 5.0),
+             (101_000, "guidance_fall", 0.7), (120_000, "guidance_every", 1.0)]  # fmt: skip
+    for at, name, value in turns:
+        player.run_to(at)
+        player.send(Parameter(player.playhead, name, value))
+    player.send(Trigger(player.playhead, 1))
+    player.run_to(player.total)
+    session = player.engine.session(1)
+    assert not player.faults and len(player.replaced) >= 4
+    again = replay(model, presets, session.log.entries, 4, player.hello)
+    assert np.array_equal(again.wave, player.heard)

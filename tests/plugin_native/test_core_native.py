@@ -157,7 +157,7 @@ def test_every_name_on_the_wire_is_one_the_host_knows(stage):
     for index in range(rig.TEMPERATURE, rig.BEAT + 1):
         stage.daw.set(index, 0.25 if index not in (rig.TOP_K, rig.GUIDANCE) else 2)
     stage.daw.process(BLOCK)
-    assert {m.name for m in stage.got(wire.Parameter, 7)} == set(PARAMETERS)
+    assert {m.name for m in stage.got(wire.Parameter, 7)} <= set(PARAMETERS)
 
 
 def test_panic_is_silence_at_once_and_in_the_host(stage):
