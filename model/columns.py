@@ -138,8 +138,9 @@ class Columns:
             self._next = None
         if self._next is not None:
             unknown = self._next.first_unknown(self._log)
-            if unknown is not None and self._next.rows.position > unknown:
-                self._next.rows.rewind(self._next.rows.position - unknown)
+            settled = None if unknown is None else max(0, unknown - 1)  # columns run under known frames
+            if settled is not None and self._next.rows.position > settled:
+                self._next.rows.rewind(self._next.rows.position - settled)
         self._stale = True
 
     def forget_windows_before(self, horizon: int) -> None:
@@ -295,7 +296,10 @@ class Columns:
             if following.extend_prefix():
                 continue
             here = following.rows.position
-            if here >= last or not following.known(here, self._log):
+            # not under settings and controls of a frame that may still be given others
+            if here >= last or following.frame_of(here) >= self._log.horizon:
+                return
+            if not following.known(here, self._log):
                 return
             for _ in following.run_to(here + 1, self._log, self._settings.text, self._controls, self._guides):
                 pass

@@ -169,6 +169,43 @@ def test_a_shadow_changes_the_work_and_not_the_music(kind, drain):
         assert most[with_shadow] <= 8 + 8 and most[without] >= WINDOW - STRIDE
 
 
+@pytest.mark.parametrize("drain", [True, False])
+@pytest.mark.parametrize("rewound", [True, False])
+def test_a_shadow_runs_no_column_whose_settings_may_still_change(model, drain, rewound):
+    """New words at any frame: the next window hears them as one that is run when it begins."""
+    words = ["warm piano", "slow drums", "bright strings"]
+    asked = []
+
+    def heard(frame):
+        asked.append(frame)
+        return beat(-frame)
+
+    for first in (17, 19, 20, 23, 31, 32):
+        streams = [
+            model.stream(words[0], seed=5, beat=beat, form=Form(70, drain, shadow=shadow))
+            for shadow in (True, False)
+        ]
+        for g in streams:
+            for frame in range(56):
+                asked.clear()
+                if frame in (first, first + 1):
+                    if rewound:
+                        g.rewind(0)
+                    g.set(words[1 + frame - first], beat=heard)
+                g.step()
+                assert all(f < g.horizon for f in asked)
+        assert torch.equal(streams[0].tokens, streams[1].tokens), first
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_snapshots_can_be_taken_at_any_frame_of_any_window(model, melody_model, drain):
+    for made in (model, melody_model):
+        g = made.stream("warm piano", seed=4, form=Form(None, drain), max_rewind=4)
+        for _ in range(3 * WINDOW):
+            g.step()
+            Snapshot.from_bytes(g.snapshot().to_bytes()).check(made.spec)
+
+
 @given(
     moves=st.lists(st.tuples(st.integers(0, 17), st.integers(0, 30)), min_size=1, max_size=6),
     drain=st.booleans(),
