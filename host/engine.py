@@ -24,7 +24,6 @@ from descant.host.preset import Preset
 from descant.host.resume import pack, unpack
 from descant.host.session import Session
 from descant.model import ModelError, MusicModel
-from descant.model.conditions.chroma import melody_frames
 from descant.model.work import Answer, Ask, answers
 
 REPORT_SECONDS = 0.5  # of audio between meters, and between resume points
@@ -227,13 +226,13 @@ class Engine:
 
     def _chroma(self, wave: np.ndarray[tuple[int, ...], np.dtype[np.float32]], rate: int) -> Chroma:
         spec = self._model.spec
-        if not any(control.name == "melody" and control.dim == 12 for control in spec.lm.controls):
+        if "melody" not in spec.controls:
             raise HumError(
                 f"model {spec.name} follows no melody",
                 "the music goes on without the clip",
                 "use a model with a melody control, such as embedded or MusicGen's melody models",
             )
-        chroma: Chroma = melody_frames(wave, rate, spec.frame_rate).numpy()
+        chroma: Chroma = self._model.hear_melody(wave, rate).numpy()
         return chroma
 
 

@@ -25,7 +25,8 @@ PIECE_FRAMES = 250  # frames turned to chroma at once: five seconds at 50 frames
 MAX_OPEN_CLIPS = 4
 LATE_ENDING = Fraction(1, 2)  # beats by which a clip may outlast whole bars before it counts as one bar more
 
-Chroma = NDArray[np.float32]  # [F, 12], one row a frame, pitch class C first, zeros where nothing sounds
+# [F, bins]: a row a frame, 12 pitch classes from C on; zeros where none is heard
+Chroma = NDArray[np.float32]
 ChromaOf = Callable[
     [Wave, int], Chroma
 ]  # (mono clip [1, n] float32, its rate in Hz) -> chroma at the frame rate
@@ -35,7 +36,7 @@ ChromaOf = Callable[
 class Melody:
     """A melody that repeats over whole bars of song time, whatever the tempo does.
 
-    chroma: [F, 12]. frame_rate: its rows a second at the tempo it was captured at. seconds_per_beat: that
+    chroma: [F, bins]. frame_rate: its rows a second at the tempo it was captured at. seconds_per_beat: that
     tempo. start: the song position in beats where its first row lies. beats: length of the loop. Two
     melodies are equal only if they are the same one.
     """
@@ -47,16 +48,16 @@ class Melody:
     beats: Fraction
 
     def at(self, beat: Fraction) -> Chroma:
-        """The pitch class sounding at a song position -> [12] float32, zeros for none."""
+        """The pitch class sounding at a song position -> [bins] float32, zeros for none."""
         into = float((beat - self.start) % self.beats)
         row = int(into * self.seconds_per_beat * self.frame_rate)
         if row < len(self.chroma):
             found: Chroma = self.chroma[row]
             return found
-        return np.zeros(12, np.float32)
+        return np.zeros(self.chroma.shape[1], np.float32)
 
     def rows(self, beats: NDArray[np.float64]) -> Chroma:
-        """The pitch classes sounding at many song positions -> [n, 12] float32, zeros for none; a new
+        """The pitch classes sounding at many song positions -> [n, bins] float32, zeros for none; a new
         array.
         """
         into = (beats - float(self.start)) % float(self.beats)
@@ -72,14 +73,15 @@ class ClipReader:
     A clip that breaks a rule is forgotten; its later parts are refused quietly until its last one.
     """
 
-    def __init__(self, frame_rate: float, chroma_of: ChromaOf) -> None:
+    def __init__(self, frame_rate: float, chroma_of: ChromaOf, bins: int = 12) -> None:
         self._frame_rate = frame_rate
         self._chroma_of = chroma_of
+        self._bins = bins  # of what chroma_of gives
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
 
     def add(self, event: Capture) -> Chroma | None:
-        """Take one part; the whole clip's chroma [F, 12] when it was the last, else None.
+        """Take one part; the whole clip's chroma [F, bins] when it was the last, else None.
 
         Errors: HumError (NaN, empty, silent, too long or short, a part missing, rate changed, too many
         clips).
@@ -177,7 +179,7 @@ class ClipReader:
             shortest = math.ceil(MIN_CLIP_SECONDS * clip.rate)
             if len(piece) < shortest or float(np.abs(piece).max()) < SILENT:
                 rows = math.ceil(len(piece) * self._frame_rate / clip.rate)
-                clip.chroma.append(np.zeros((rows, 12), np.float32))
+                clip.chroma.append(np.zeros((rows, self._bins), np.float32))
             else:
                 clip.chroma.append(self._chroma_of(piece[None], clip.rate))
 

@@ -132,7 +132,7 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
     if isinstance(value, np.ndarray):
-        return np.asarray(value, np.float32).tobytes()
+        return [value.shape[1], np.asarray(value, np.float32).tobytes()]
     raise NotImplementedError(f"{type(value).__name__} does not travel")
 
 
@@ -140,7 +140,8 @@ def _from_plain(kind: type, value: Any) -> Any:
     if kind is Fraction:
         return Fraction(value)
     if kind is np.ndarray or getattr(kind, "__origin__", None) is np.ndarray:
-        rows: NDArray[np.float32] = np.frombuffer(value, np.float32).reshape(-1, 12).copy()
+        width, data = msgspec.convert(value, tuple[int, bytes])
+        rows: NDArray[np.float32] = np.frombuffer(data, np.float32).reshape(-1, width).copy()
         return rows
     raise NotImplementedError(f"{kind} does not travel")
 

@@ -66,10 +66,19 @@ class Outcome:
 
 
 class Score:
-    """One session's musical decisions. rate: Hz of the client. codec: for the length of a frame."""
+    """One session's musical decisions.
+
+    rate: Hz of the client. codec: for the length of a frame. bins: of a melody, pitch classes an octave.
+    """
 
     def __init__(
-        self, rate: int, presets: Mapping[str, Preset], preset: str, codec: CodecSpec, chroma_of: ChromaOf
+        self,
+        rate: int,
+        presets: Mapping[str, Preset],
+        preset: str,
+        codec: CodecSpec,
+        chroma_of: ChromaOf,
+        bins: int = 12,
     ) -> None:
         self.presets = presets
         self.preset = find_preset(presets, preset)
@@ -81,7 +90,7 @@ class Score:
         self._rate = rate
         self._frame = -(-codec.hop_length * rate // codec.sample_rate)  # samples in a frame, rounded up
         self._frame_rate = codec.frame_rate
-        self._clips = ClipReader(codec.frame_rate, chroma_of)
+        self._clips = ClipReader(codec.frame_rate, chroma_of, bins)
         self._held = HeldNotes()
         self._wishes: list[Wish] = []
 

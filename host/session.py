@@ -49,7 +49,8 @@ class Session:
         self.hello = hello
         self.weights_hash = model.weights_hash
         rate = hello.sample_rate
-        self.score = Score(rate, presets, hello.preset, model.spec.codec, chroma_of)
+        bins = next((control.dim for control in model.spec.lm.controls if control.name == "melody"), 12)
+        self.score = Score(rate, presets, hello.preset, model.spec.codec, chroma_of, bins)
         preset = self.score.preset
         self.pacing = Pacing.of(rate, hello.lead_ms or preset.lead_ms, hello.commit_ms or preset.commit_ms)
         self.playback = Playback(model, rate, hello.channels, hello.seed)

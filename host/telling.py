@@ -65,7 +65,7 @@ class Placed:
         return abs(off) * self.beat_seconds <= NEAR
 
     def table(self, control: ControlSpec, rows_a_second: float) -> Floats:
-        """What a prefix is made of: [n, 12], as many whole repetitions as fill whole rows best."""
+        """What a prefix is made of: [n, bins], as many whole repetitions as fill whole rows best."""
         rows = float(self.period) * self.beat_seconds * rows_a_second  # of one repetition
         counts = range(1, max(1, min(64, int(MAX_ROWS / rows))) + 1)
         best = min(counts, key=lambda count: (round(abs(count * rows - round(count * rows)), 6), count))
@@ -91,7 +91,7 @@ class Telling:
         self._reads = spec.lm.text_dim > 0
         self._words_before = self._reads and spec.lm.text_form == "prefix"
         named = (control for control in spec.lm.prefix_controls if control.name == "melody")
-        self._melody_before = next((control for control in named if control.dim == 12), None)
+        self._melody_before = next(named, None)
         self._told: list[tuple[int, dict[str, Any]]] = []  # what stands before, from which frame on
 
     def all(self, scene: Scene) -> dict[str, Any]:

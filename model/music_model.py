@@ -14,9 +14,11 @@ from torch import Tensor
 
 from descant.model.codec.codec import Codec
 from descant.model.columns import Form
+from descant.model.conditions.chroma import melody_frames
 from descant.model.conditions.clips import clip_for
 from descant.model.conditions.conditions import Conditions
 from descant.model.conditions.controls import batch_controls
+from descant.model.conditions.prefix_chroma import PrefixChroma
 from descant.model.conditions.steady_beat import steady_beat
 from descant.model.conditions.text import PromptEncoder, TextStates, pad_states, pad_weights
 from descant.model.conditions.text_blend import blend
@@ -84,6 +86,30 @@ class MusicModel:
         encoded = [(self.encode_text(prompt), weight) for prompt, weight in prompts.items()]
         return blend([(states, weight) for states, weight in encoded if states is not None])
 
+    def hear_melody(self, wave: Any, rate: float) -> Tensor:
+        """A clip as this model would hear its melody, at the frame rate: [F, dim], F = ceil(seconds * rate).
+
+        For a melody by the frame: the sung or played line, zeros at rests. For one before the music: the
+        reference's chroma, the loudest pitch class whatever sounds; its frames are each about their start.
+        wave: [T] or [C, T], see check_wave. Raises ModelError; also if the model follows no melody.
+        """
+        control = next((control for control in self.spec.lm.controls if control.name == "melody"), None)
+        if control is None or (control.form == "frame" and control.dim != 12):
+            check_control_names(["melody"], self.spec.lm.controls, reads_text=self.spec.lm.text_dim > 0)
+            raise ModelError(
+                f"The melody of {self.spec.name} has {control.dim if control else 0} values; allowed: 12.",
+                "The melody in use is unchanged.",
+                "Give its vectors frame by frame.",
+            )
+        if control.form == "frame":
+            return melody_frames(wave, rate, self.spec.frame_rate)
+        codec = self.spec.codec
+        maker = PrefixChroma(control.dim, hop=codec.hop_length, sample_rate=codec.sample_rate)
+        mono = maker.mono(wave, rate)
+        n_frames = -(-mono.numel() // codec.hop_length)
+        missing = max(0, maker.n_fft - mono.numel())  # silence after it, for `frames` would move it
+        return maker.frames(torch.nn.functional.pad(mono, (0, missing)), codec.sample_rate)[:n_frames]
+
     def conditions(
         self, text: Sequence[str | None] | str | None = None, melody: Any = None, **controls: Any
     ) -> Conditions:
@@ -96,7 +122,7 @@ class MusicModel:
         """
         prompts = (text,) if text is None or isinstance(text, str) else tuple(text)
         values = {**controls, "melody": melody} if melody is not None else dict(controls)
-        check_control_names(values, self.spec.lm.controls)
+        check_control_names(values, self.spec.lm.controls, reads_text=self.spec.lm.text_dim > 0)
         rows = [self.encode_text(prompt) for prompt in prompts]
         states, mask = pad_states(rows, self.spec.lm.text_dim)
         tensors = batch_controls(

@@ -74,7 +74,7 @@ class Settings:
         loop: bool,
     ) -> None:
         """These hold from frame `horizon` on; a control's first row is frame `position`. All or nothing."""
-        check_control_names(controls, self._all)
+        check_control_names(controls, self._all, reads_text=self._model.spec.lm.text_dim > 0)
         if sampling is not None:
             self._check_guidance(sampling)
         specs = {spec.name: spec for spec in self._all}

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from descant.host.edge.cues import MAX_HUM_SECONDS, Hum, Performance
 from descant.host.edge.midi_file import Song, read_midi_file
 from descant.host.edge.store import Wave, read_wav
@@ -17,6 +19,7 @@ from descant.host.errors import HostError
 from descant.host.events import Capture
 from descant.host.preset import MAX_PROMPT_CHARS, Preset
 
+EMBEDDED = "embedded"
 DEFAULT_SECONDS = 10.0
 _FRAME_RATE = 50.0  # at which a melody is looked for; which one hardly matters
 _NOTHING = "Nothing was changed and nothing was written."
@@ -88,10 +91,11 @@ def _spans(numbers: Iterable[int | None]) -> str:
     return ", ".join(f"{low}" if low == high else f"{low}–{high}" for low, high in spans)
 
 
-def check_melody(performance: Performance, path: Path | None) -> None:
+def check_melody(performance: Performance, path: Path | None, model: str = EMBEDDED) -> None:
     """Raise HostError for a hum in which the host would find no melody, before anything is played.
 
-    The host's own ear, so torch is imported: say first how many threads it may have.
+    The host's own ear, so torch is imported: say first how many threads it may have. Whether there is a pitch
+    is for the model that ships to say; MusicGen follows the loudest pitch class of any music.
     """
     hum = performance.hum
     if hum is None:
@@ -100,6 +104,8 @@ def check_melody(performance: Performance, path: Path | None) -> None:
     from descant.model.conditions.chroma import melody_frames
 
     def pitches(wave: Wave, rate: int) -> Wave:
+        if model != EMBEDDED:
+            return np.ones((1, 12), np.float32)
         found: Wave = melody_frames(wave, rate, _FRAME_RATE).numpy()
         return found
 

@@ -57,7 +57,7 @@ def run(request: Request) -> None:
         check_sound_file(request.out)
     if performance.hum is not None:
         apply_threads(1)  # the host has the others
-        check_melody(performance, request.hum)
+        check_melody(performance, request.hum, "" if request.endpoint else request.model)
     endpoint = request.endpoint
     preset = _preset(request)
     if preset is not None and (unheard := unbound(performance, preset)) is not None:

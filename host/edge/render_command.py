@@ -58,7 +58,7 @@ def run(request: Request) -> None:
         print(unheard, file=sys.stderr)
     check_sound_file(request.out)
     apply_threads(request.threads or default_threads())
-    check_melody(performance, request.melody)
+    check_melody(performance, request.melody, request.model)
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
     with console.status("loading the model") if console.is_terminal else nullcontext():

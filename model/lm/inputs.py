@@ -32,11 +32,13 @@ class LmInputs:
     text_bias: Tensor | None = None
 
 
-def check_control_names(names: object, specs: tuple[ControlSpec, ...]) -> None:
-    """Raise ModelError if a name is not among the model's controls; the message lists those that are."""
-    accepted = [spec.name for spec in specs]
-    unknown = [name for name in names if name not in accepted]  # type: ignore[attr-defined]
+def check_control_names(names: object, specs: tuple[ControlSpec, ...], reads_text: bool = False) -> None:
+    """Raise ModelError if a name is not among the model's controls; the message lists those that are, and
+    text."""
+    known = [spec.name for spec in specs]
+    unknown = [name for name in names if name not in known]  # type: ignore[attr-defined]
     if unknown:
+        accepted = ["text", *known] if reads_text else known
         raise ModelError(
             f"This model has no control named {', '.join(map(repr, unknown))}; "
             f"it accepts: {', '.join(accepted) or 'none'}.",

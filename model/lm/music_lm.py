@@ -359,7 +359,7 @@ class MusicLm(nn.Module):
         """
         known = check_kernel(kernel)
         if self._packed_only:
-            if known != self._kernel:
+            if known != self._kernel or cache_int8 != self._cache_int8:
                 raise self._not_there()
             return
         before, self._cache_int8 = self._cache_int8, cache_int8

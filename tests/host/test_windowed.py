@@ -26,6 +26,7 @@ from descant.host.telling import Placed, Telling
 from descant.host.transport import Grid, Timeline
 from descant.model import ControlSpec, LmSpec, ModelSpec, MusicModel, tiny_model
 from descant.model.conditions.controls import make_track
+from descant.model.conditions.prefix_chroma import PrefixChroma
 from descant.model.conditions.prefix_track import Place, prefix_vectors
 from descant.model.lm.music_lm import MusicLm
 from tests.host.conftest import first_difference
@@ -159,6 +160,43 @@ def test_a_hum_is_heard_as_a_whole_and_told_only_when_it_changes(client, melodio
     player.run_to(150_000)
     assert told() == (3, 2) and stream.snapshot().tracks["melody"][-1][1].frames is None
     assert not player.faults
+
+
+def noises(seconds=1.5, rate=16_000):
+    """No pitch in it, and more than five seconds' worth of a seam if that long."""
+    draw = np.random.default_rng(5)
+    return draw.uniform(-0.3, 0.3, (1, round(seconds * rate))).astype(np.float32)
+
+
+def test_what_stands_before_the_music_is_heard_as_the_reference_hears_it(client, melodious, presets):
+    player = client(engine=Engine(melodious, presets), seconds=2, slices=12, preset="pads", channels=1)
+    wave = noises()
+    player.send(TransportEvent(0, 120, 0.0), Trigger(0, 0), Capture(0, 1, 16_000, wave))
+    player.run_to(24_000)
+    assert not player.faults and player.plans[-1].text == "hummed melody, 1 bar"
+    told = player.engine.session(1).playback.current().snapshot().tracks["melody"][-1][1].frames
+    reference = PrefixChroma(hop=640).frames(wave, 16_000)  # at the frame rate
+    heard = melodious.hear_melody(wave, 16_000)
+    assert heard.shape == (75, 12) and torch.equal(heard, reference[:75])
+    rows = torch.from_numpy(np.asarray(told))
+    assert bool((rows.sum(1) == 1).all()) and len(set(rows.argmax(1).tolist())) > 2
+
+
+def test_a_melody_of_other_bins_is_followed_and_resumed(client, presets):
+    eight = musicgen(2, controls=(replace(MELODY, dim=8),), text_form="prefix")
+    player = client(engine=Engine(eight, presets), seconds=3, slices=12, preset="pads", channels=1)
+    player.send(TransportEvent(0, 240, 0.0), Trigger(0, 0), Capture(0, 1, 16_000, noises(6.0)))
+    player.run_to(72_000)
+    track = player.engine.session(1).playback.current().snapshot().tracks["melody"][-1][1]
+    assert track.frames.shape[1] == 8 and not player.faults
+    engine = Engine(eight, presets)
+    engine.resume(1, player.resumes[-1].snapshot)
+    melodies = [scene_melody(part.session(1)) for part in (engine, player.engine)]
+    assert melodies[0].chroma.shape == (300, 8) and np.array_equal(*(m.chroma for m in melodies))
+
+
+def scene_melody(session):
+    return session.score.schedule.scene(72_000).melody
 
 
 @pytest.mark.parametrize("tempo", [240, 177.3])

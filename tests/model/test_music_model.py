@@ -118,6 +118,13 @@ def test_unknown_names_are_refused_with_the_accepted_ones(model):
             use("piano", tempo=120)
 
 
+def test_a_clip_is_heard_by_the_models_own_ear(model):
+    heard = model.hear_melody(sung(), 16000)
+    assert heard.shape == (20, 12) and int(heard.sum()) >= 16 and heard[10].argmax() == 9
+    with pytest.raises(ModelError, match="silent"):
+        model.hear_melody(np.zeros(16000), 16000)
+
+
 def test_states_from_elsewhere_are_checked(model):
     good = model.text.encode("piano")
     by_states = model.generate(TextStates(None, good.states), seconds=0.1)
