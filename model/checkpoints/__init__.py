@@ -16,6 +16,7 @@ from descant.model.checkpoints.audiocraft_folder import load_audiocraft, plan_au
 from descant.model.checkpoints.config_tree import read_json
 from descant.model.checkpoints.embedded import EMBEDDED, load_folder
 from descant.model.checkpoints.encodec_files import codec_shape
+from descant.model.checkpoints.memory import give_back
 from descant.model.checkpoints.musicgen_folder import (
     ENCODEC,
     MELODY,
@@ -185,7 +186,8 @@ def _line(text: str) -> str:
 
 
 def _whole(load: Callable[[], Loaded]) -> Loaded:
-    """What `load` gives. If it fails, the error that is raised keeps no frame alive, and so no tensor."""
+    """What `load` gives. If it fails, the error that is raised keeps no frame alive, and so no tensor, and
+    the memory is the machine's again."""
     try:
         return load()
     except ModelError as error:
@@ -198,4 +200,5 @@ def _whole(load: Callable[[], Loaded]) -> Loaded:
             "Nothing was loaded.",
             "Close other programs, or use a smaller model.",
         )
+    give_back()
     raise failure

@@ -18,9 +18,10 @@ import torch
 
 from descant.model.checkpoints.config_tree import ConfigTree, read_json
 from descant.model.checkpoints.encodec_files import build_codec, codec_config, codec_shape
+from descant.model.checkpoints.memory import give_back
 from descant.model.checkpoints.musicgen_keys import COMPOSITE_IGNORED, composite_table, without
 from descant.model.checkpoints.pulled import weights_hash
-from descant.model.checkpoints.stored import build_lm, folder_weights, give_back, kernel_named
+from descant.model.checkpoints.stored import build_lm, folder_weights, kernel_named
 from descant.model.checkpoints.tensors import StoredTensors
 from descant.model.checkpoints.text_files import musicgen_text
 from descant.model.codec.codec import Codec
@@ -62,18 +63,19 @@ def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: boo
     lm_spec = plan.spec.lm
     stored, files = folder_weights(folder, allow_pickle)
     with closing(stored):
+        # first, for it is the smallest and looks for the tokenizer before it reads weights
+        lean = is_native(check_kernel(kernel))
+        part = {"text_encoder": config.get("text_encoder")}
+        text = musicgen_text(stored, part, folder, lean and kernel != "native-fp32")
         table, extra = composite_table(lm_spec), {}
         if not plan.projects_text:
             table = without(table, "text_proj.")
             extra = {"text_proj.weight": torch.eye(lm_spec.dim), "text_proj.bias": torch.zeros(lm_spec.dim)}
         # the language model last: by then what the others needed on the way has been given back
-        lean = is_native(check_kernel(kernel))
         again = partial(_stored_again, folder, allow_pickle) if lean else None
         codec: Codec = build_codec(
             plan.shape, stored, _after("audio_encoder."), f"The codec of {folder}", again
         )
-        part = {"text_encoder": config.get("text_encoder")}
-        text = musicgen_text(stored, part, folder, lean and kernel != "native-fp32")
         give_back()
         lm = build_lm(lm_spec, table, stored, str(folder), COMPOSITE_IGNORED, extra, kernel)
     give_back()

@@ -5,9 +5,7 @@ safetensors first; a pickle only when that was asked for.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,13 +131,6 @@ def _pack(
 def kernel_named(kernel: str | None, default: str) -> str:
     """The kernel asked for, else the one the environment names, else the default. Raises ModelError."""
     return check_kernel(kernel or os.environ.get(KERNEL_VARIABLE) or default)
-
-
-def give_back() -> None:
-    """Let the system have what has been freed: glibc keeps it otherwise, hundreds of MB after a model."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 def _pickles(folder: Path) -> list[Path]:

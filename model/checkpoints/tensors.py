@@ -117,9 +117,13 @@ class StoredTensors(Mapping[str, Tensor]):
 
 
 def _own(value: Tensor, name: str, where: str) -> Tensor:
-    """A copy in our own memory, float32 if it is floating point. Raises ModelError for what is no number."""
+    """A float32 copy in our own memory. Raises ModelError for what is no number, or a whole one."""
     if not value.is_floating_point():
-        return value.clone()
+        raise ModelError(
+            f"{where}: {name} is stored as {value.dtype}; allowed: float32, float16, bfloat16.",
+            "Nothing was loaded.",
+            "Use weights that are not quantized.",
+        )
     copy = value.to(torch.float32) if value.dtype != torch.float32 else value.clone()
     if not bool(torch.isfinite(copy.sum())):
         raise ModelError(

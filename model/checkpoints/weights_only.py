@@ -6,6 +6,7 @@ refuses every other instruction before it runs; whoever does not trust that eith
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ def read_pickle(path: Path, allow_pickle: bool) -> dict[str, Any]:
         )
     try:
         mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 are no archives and cannot be mapped
-        value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what is refused is told in three lines, not before
+            value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # unpickling fails in as many ways as there are broken files
         reason = " ".join(str(error).split())
         refused = "Unsupported" in reason or "GLOBAL" in reason or "weights_only" in reason

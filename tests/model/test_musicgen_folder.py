@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import struct
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from descant.model import ModelError, load_model
 from descant.model.checkpoints import load_codec, read_spec
+from descant.model.checkpoints.memory import give_back
 from descant.model.checkpoints.tensors import StoredTensors
 from descant.model.codec.chunked import ChunkedEncodec
 from descant.model.codec.codec import Codec
@@ -325,6 +327,15 @@ def test_a_text_encoder_is_no_model(tmp_path: Path) -> None:
     assert read_spec(str(folder)) is None
 
 
+@pytest.mark.parametrize("part", ["decoder.", "enc_to_dec_proj.", "audio_encoder.", "text_encoder."])
+def test_weights_of_whole_numbers_are_refused(text_folder: Path, part: str) -> None:
+    stored = load_file(text_folder / "model.safetensors")
+    name = next(n for n in stored if n.startswith(part) and n.endswith(("weight", "bias")))
+    save_file({**stored, name: stored[name].to(torch.int8)}, text_folder / "model.safetensors")
+    with pytest.raises(ModelError, match=r"stored as torch\.int8; allowed: float32"):
+        load_model(str(text_folder))
+
+
 def test_weights_that_are_not_numbers_are_refused(text_folder: Path) -> None:
     tensors = load_file(text_folder / "model.safetensors")
     tensors["decoder.lm_heads.1.weight"][3, 4] = float("nan")
@@ -374,6 +385,28 @@ def test_a_failed_load_gives_its_memory_back(text_folder: Path, monkeypatch: pyt
     gc.collect()
     assert len(given_out) > 100 and not [ref for ref in given_out if ref() is not None]
     assert error.__context__ is None and error.__cause__ is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_failed_load_gives_its_memory_back_to_the_machine(tmp_path: Path) -> None:
+    """By the process's own anonymous memory, for a file large enough to show."""
+
+    def used() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+    theirs = make_musicgen(hidden_size=384, ffn_dim=6000, num_hidden_layers=8)
+    folder = save(theirs, tmp_path / "large")
+    stored = load_file(folder / "model.safetensors")
+    stored["audio_encoder.decoder.layers.0.conv.bias"][0] = float("nan")  # when the others have been read
+    save_file(stored, folder / "model.safetensors", {"format": "pt"})
+    size = (folder / "model.safetensors").stat().st_size
+    del theirs, stored
+    give_back()
+    before = used()
+    error = refused(folder)
+    assert "not numbers" in error.what and size > 100e6
+    assert used() - before < size / 5
 
 
 def test_names_of_models(folders: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
