@@ -92,8 +92,11 @@ repair(${SRC}/DistrhoPluginVST3.cpp "buses" [[while (!fEnabledInputs[i] && i < D
 repair(${SRC}/DistrhoPluginVST3.cpp "buses" [[DISTRHO_SAFE_ASSERT_INT_BREAK(i < DISTRHO_PLUGIN_NUM_INPUTS, i);]] [[if (i >= DISTRHO_PLUGIN_NUM_INPUTS) break;]])
 repair(${SRC}/DistrhoPluginVST3.cpp "buses" [[while (!fEnabledOutputs[i] && i < DISTRHO_PLUGIN_NUM_OUTPUTS)]] [[while (i < DISTRHO_PLUGIN_NUM_OUTPUTS && !fEnabledOutputs[i])]])
 repair(${SRC}/DistrhoPluginVST3.cpp "buses" [[DISTRHO_SAFE_ASSERT_INT_BREAK(i < DISTRHO_PLUGIN_NUM_OUTPUTS, i);]] [[if (i >= DISTRHO_PLUGIN_NUM_OUTPUTS) break;]])
-# A velocity of 100/127 became 99.
+# A velocity of 100/127 became 99, a controller of 1/127 became 0, and the highest pitch bend was no MIDI.
 repair(${SRC}/DistrhoPluginVST3.cpp "velocity" [[(int)(eventStorage.noteOn.velocity * 127)]] [[(int)(eventStorage.noteOn.velocity * 127 + 0.5f)]])
+repair(${SRC}/DistrhoPluginVST3.cpp "velocity" [[(int)(eventStorage.noteOff.velocity * 127)]] [[(int)(eventStorage.noteOff.velocity * 127 + 0.5f)]])
+repair(${SRC}/DistrhoPluginVST3.cpp "value" [[(int)(normalized * 127)]] [[(int)(normalized * 127 + 0.5)]])
+repair(${SRC}/DistrhoPluginVST3.cpp "bend" [[std::min(16384, (int)(normalized * 16384))]] [[std::min(16383, (int)(normalized * 16384 + 0.001))]])
 # A transport event among a block's events was read as MIDI, with a line printed from the audio thread.
 repair(${SRC}/DistrhoPluginCLAP.cpp "events" [[case CLAP_EVENT_TRANSPORT:
                     case CLAP_EVENT_MIDI:]] [[case CLAP_EVENT_TRANSPORT:

@@ -15,7 +15,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "out" / "plugin-tests"
-NEEDED = "g++ make cmake dpf-source cppzmq-dev libzmq3-dev"
+NEEDED = "g++ make cmake dpf-source cppzmq-dev libzmq3-dev jackd2 jalv"
 
 N_COUNTS = ("playhead", "epoch", "underruns", "late", "far", "stale", "fade")
 REPORT = (

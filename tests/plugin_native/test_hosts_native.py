@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,52 +12,13 @@ from descant.plugin_bridge import wire
 from tests.plugin_bridge.small_host import ipc_endpoint
 from tests.plugin_native.click_host import ClickHost, bar_lines, clicks
 from tests.plugin_native.rig import HERE, build
-
-Run = Callable[..., dict[str, float]]
-
-
-class Serving:
-    """A click host in a thread, for programs that run beside it."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.host = ClickHost(endpoint)
-        self.endpoint = endpoint
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._stop.is_set():
-            self.host.serve(2)
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.host.server.close()
-
-    def run(self, *command: object, code: int = 0, **environment: str) -> dict[str, float]:
-        """Run a program that finds this host; the `name value` lines it prints."""
-        done = subprocess.run(
-            [str(part) for part in command],
-            env={**os.environ, "DESCANT_ENDPOINT": self.endpoint, **environment},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=120,
-        )
-        assert done.returncode == code, (done.returncode, done.stdout[-3000:], done.stderr[-3000:])
-        assert "audio thread" not in done.stderr
-        return {
-            name: float(value)
-            for name, _, value in (line.partition(" ") for line in done.stdout.splitlines())
-            if value.replace(".", "").replace("-", "").isdigit()
-        }
+from tests.plugin_native.serving import Serving
 
 
 @pytest.fixture
 def serving() -> Iterator[Serving]:
     with ipc_endpoint() as endpoint:
-        made = Serving(endpoint)
+        made = Serving(ClickHost(endpoint))
         yield made
         made.close()
 
@@ -74,12 +32,12 @@ def test_a_clap_host_hears_bars_on_its_bars_and_is_told_the_note(
     built, serving, tmp_path, rate, block, tempo
 ):
     out = tmp_path / "out.raw"
-    counts = serving.run(*clap(built), "play", 4.5, rate, block, tempo, out)
+    counts = serving.run(*clap(built), "play", 5.5, rate, block, tempo, out)
     assert counts["link"] == 2 and counts["allocations"] == 0 and counts["foul"] == 0
     heard = np.fromfile(out, np.float32)
     lines = [line for line in bar_lines(rate, tempo, (4, 4), 0, len(heard)) if line > 0]
     heard_at = clicks(heard)
-    assert len(lines) == 2 and len(heard_at) >= 1
+    assert len(lines) >= 2 and len(heard_at) >= 1  # on a busy machine a real-time host may come late for one
     assert all(min(abs(at - line) for line in lines) <= 1 for at in heard_at if at > rate), (heard_at, lines)
     (note,) = serving.host.of(wire.NoteOn)
     assert (note.midi_channel, note.key, note.velocity) == (2, 61, 100)
@@ -112,4 +70,5 @@ def test_the_core_under_stress_is_clean_to_a_sanitizer(serving, tmp_path, saniti
         5,
         TSAN_OPTIONS=f"suppressions={HERE / 'tsan.supp'} exitcode=66",
         ASAN_OPTIONS="exitcode=66",
+        LSAN_OPTIONS=f"suppressions={HERE / 'lsan.supp'}",
     )
