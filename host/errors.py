@@ -48,6 +48,12 @@ class HumError(HostError):
     code = "hum"
 
 
+class LooperError(HostError):
+    """A loop slot, an action or a launch line that does not exist."""
+
+    code = "looper"
+
+
 class SessionError(HostError):
     """A session that cannot be opened, is not open, or cannot be resumed."""
 

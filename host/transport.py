@@ -81,7 +81,8 @@ class Grid:
         start, end = self.loop
         return start + (beat - start) % (end - start)
 
-    def _next(self, sample: int, every: int) -> int:
+    def next_exact(self, sample: int, every: int) -> Fraction:
+        """Where the line of `next_beat` (every 0) or `next_bar` lies exactly, in samples."""
         # The line at beat b sits at the nearest sample, floor(x + 1/2); it is >= sample just when b >=
         # beat(sample - 1/2).
         earliest = self._unfolded(sample - Fraction(1, 2))
@@ -94,7 +95,10 @@ class Grid:
             if line >= end:  # no line inside the loop: its start is the line
                 line = start
         beat = earliest + (line - here)
-        return math.floor(self.at_sample + (beat - self.beat) * self.samples_per_beat + Fraction(1, 2))
+        return self.at_sample + (beat - self.beat) * self.samples_per_beat
+
+    def _next(self, sample: int, every: int) -> int:
+        return math.floor(self.next_exact(sample, every) + Fraction(1, 2))
 
     def _line_from(self, beat: Fraction, every: int) -> Fraction:
         """The first line at or after a beat: a beat of the bar (every 0) or the start of a bar divisible by
@@ -159,14 +163,19 @@ class Timeline:
         """The first line at or after a sample. quantise: "off" (the sample itself), "beat", "bar" or "n
         bars".
         """
+        return math.floor(self.exact_line(sample, quantise) + Fraction(1, 2))
+
+    def exact_line(self, sample: int, quantise: str) -> Fraction:
+        """The same line where it lies exactly: less than half a sample from `line`."""
         if quantise == "off":
-            return sample
+            return Fraction(sample)
         every = 0 if quantise == "beat" else 1 if quantise == "bar" else int(quantise.split()[0])
         first = self.grids.index(self.at(sample))
         for index in range(first, len(self.grids)):
             start = max(sample, self.grids[index].at_sample) if index > first else sample
-            line = self.grids[index]._next(start, every)
-            if index + 1 == len(self.grids) or line < self.grids[index + 1].at_sample:
+            line = self.grids[index].next_exact(start, every)
+            last = index + 1 == len(self.grids)
+            if last or math.floor(line + Fraction(1, 2)) < self.grids[index + 1].at_sample:
                 return line
         raise AssertionError("the last stretch has no end")
 

@@ -1,0 +1,352 @@
+"""The looper: slots that record, play and layer loops of whole bars, told by presses that come at any time.
+
+A press becomes an action at an exact sample: on the transport's line, or at once. `process` is what an
+audio callback calls for each block: it copies, adds and returns; all sound memory is there before. Presses
+come through a queue, so that any thread may send them. Tempo changes move the lines; a loop that is there
+keeps its length. Knows nothing about devices, threads or clocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from descant.host.events import Wave
+from descant.host.loop_memory import PAGE, History, PagePool
+from descant.host.loop_press import Press, PressAction, SlotStatus, checked_press, checked_quantise, refused
+from descant.host.loop_slot import LoopSlot
+from descant.host.loop_voice import HALF, rounded
+from descant.host.transport import Timeline
+
+ON_A_LINE = ("play", "stop", "reverse", "half")
+REPLACE = ("record", "play", "stop", "multiply", "capture", "overdub", "replace")  # what was queued before
+GRACE = Fraction(1, 4)  # beats after a line in which a recording still begins on it: the past is remembered
+CATCH_UP = 16  # times real time that a late recording is fetched from the past
+
+
+@dataclass(frozen=True)
+class _Due:
+    """Something to be done at a sample. name: what `slot.queued` shows until then, and what another press
+    on the slot takes the place of; "" for what nobody waits for.
+    """
+
+    at: int
+    slot: int
+    name: str
+    do: Callable[[], object]
+
+
+class Looper:
+    """rate: Hz. pool_seconds: sound all layers together can hold. latency: samples from a sound leaving the
+    output to it having come back in at the input; recordings are moved back by it. memory: [n_pages, C,
+    PAGE] of the caller's, if it is to outlive this object.
+
+    Thread: audio for `process`; any for `press`, `follow` and `status`; before audio runs for all else.
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        channels: int = 2,
+        slots: int = 8,
+        *,
+        pool_seconds: float = 300.0,
+        slot_seconds: float = 120.0,
+        past_seconds: float = 60.0,
+        latency: int = 0,
+        quantise: str = "bar",
+        max_block: int = 1024,
+        memory: Wave | None = None,
+    ) -> None:
+        self.rate, self.channels, self.latency = rate, channels, latency
+        self.quantise = checked_quantise(quantise)
+        self.timeline = Timeline.internal(rate, 120)
+        self.position = 0  # the first sample not processed yet
+        self.notes: deque[tuple[str, str, str]] = deque(maxlen=64)  # what, still, do: of what could not be
+        if memory is None:
+            memory = np.zeros((pages_for(pool_seconds, rate), channels, PAGE), np.float32)
+        self._pool = PagePool(memory)
+        self._pool.reclaim = self._reclaim
+        self.input = History(channels, round(past_seconds * rate))
+        self.generated = History(channels, round(past_seconds * rate))
+        n_samples = round(slot_seconds * rate)
+        self.slots = tuple(LoopSlot(self._pool, channels, rate, n_samples, max_block) for _ in range(slots))
+        self._max_block = max_block
+        self._presses: deque[Press] = deque()
+        self._due: list[_Due] = []
+        self._here = 0
+
+    def press(self, press: Press) -> None:
+        """Take a press; it is acted on in the next `process`. Errors: LooperError naming what is allowed."""
+        self._presses.append(checked_press(press, len(self.slots)))
+
+    def follow(self, timeline: Timeline) -> None:
+        """Time as it is told from now on. Its rate is the looper's."""
+        if timeline.grids[0].rate != self.rate:
+            raise refused(f"a timeline at {timeline.grids[0].rate} Hz", f"use one at {self.rate} Hz")
+        self.timeline = timeline
+
+    def process(self, at: int, heard: Wave, out: Wave, made: Wave | None = None) -> None:
+        """Thread: audio. Add the loops to out [C, n] for the samples from `at` on.
+
+        heard: [C, n], the input that came with this block. made: [C, n], what the generator played in it.
+        """
+        n = out.shape[1]
+        self.input.push(at, heard)
+        if made is not None:
+            self.generated.push(at, made)
+        self.position = at
+        while self._presses:
+            self._take(self._presses.popleft(), at)
+        soloed = any(slot.soloed for slot in self.slots)
+        done = 0
+        while done < n:
+            here = at + done
+            self._do_what_is_due(here)
+            length = min(n - done, self._max_block)
+            if self._due:
+                length = min(length, max(1, self._due[0].at - here))
+            part = out[:, done : done + length]
+            for slot in self.slots:
+                slot.add_to(part, here, not slot.muted and (slot.soloed or not soloed))
+            done += length
+        for index, slot in enumerate(self.slots):
+            if not slot.catch_up(CATCH_UP * n):
+                self._note(
+                    f"Loop {index + 1} ran out of memory.",
+                    "What was there before plays on.",
+                    "Clear slots you do not need.",
+                )
+        self.position = at + n
+
+    def status(self) -> tuple[SlotStatus, ...]:
+        """Every slot as it stands."""
+        found = []
+        for slot in self.slots:
+            layer, place = slot.layer, 0.0
+            if slot.playing and not layer.empty:
+                start, end = slot.cycle_at(self.position)
+                place = (self.position - start) / (end - start)
+            found.append(
+                SlotStatus(
+                    slot.state, slot.queued, layer.length * (2 if layer.half else 1), place, *slot.versions,
+                    layer.reversed, layer.half, slot.muted, slot.soloed, slot.gain,
+                )
+            )  # fmt: skip
+        return tuple(found)
+
+    def _take(self, press: Press, now: int) -> None:
+        """Thread: audio. Decide what a press means and when."""
+        if press.action == "stop all":
+            for index in range(len(self.slots)):
+                self._take(Press(press.at_sample, index, "stop", press.quantise), now)
+            return
+        slot = self.slots[press.slot]
+        action: PressAction = press.action
+        if action == "press":
+            action = self._meaning(slot)
+        quantise = press.quantise or self.quantise
+        queued = slot.queued
+        if action in REPLACE:
+            self._due = [due for due in self._due if due.slot != press.slot or due.name == ""]
+            slot.queued = ""
+        if queued == action and queued in ("record", "play", "multiply"):
+            return  # the same again takes it back
+        if slot.state in ("recording", "multiplying") and action in (
+            "record",
+            "multiply",
+            "play",
+            "overdub",
+            "stop",
+        ):
+            self._close(press, slot, quantise, now, then_stop=action == "stop")
+        elif action in ("record", "multiply", "capture"):
+            self._begin(press, action, slot, quantise, now)
+        elif action in ON_A_LINE:
+            line = self.timeline.exact_line(press.at_sample, quantise)
+            name = action if action in REPLACE else ""
+            self._plan(press.slot, name, max(now, rounded(line)), lambda: self._on_line(slot, action, line))
+        elif action in ("overdub", "replace"):
+            self._plan(press.slot, "", now, lambda: self._punch(slot, action))
+        else:
+            self._at_once(press, slot, action, now)
+
+    def _meaning(self, slot: LoopSlot) -> PressAction:
+        """What the one button asks for."""
+        if slot.queued in ("record", "play", "multiply"):
+            return slot.queued  # type: ignore[return-value]
+        match slot.state:
+            case "empty":
+                return "record"
+            case "stopped":
+                return "play"
+            case "replacing":
+                return "replace"
+            case _:
+                return "overdub"
+
+    def _begin(self, press: Press, action: str, slot: LoopSlot, quantise: str, now: int) -> None:
+        """Record from the line: from the one just gone by, if the press came a little late."""
+        beat = self.timeline.at(press.at_sample).samples_per_beat
+        if action == "capture":
+            self._capture(press, slot, now)
+            return
+        if action == "multiply" and (not slot.playing or slot.layer.half or slot.writing):
+            self._note(
+                "A loop is multiplied while it plays at full speed.",
+                "It plays on as it was.",
+                "Play it first.",
+            )
+            return
+        early = press.at_sample if quantise == "off" else press.at_sample - math.floor(GRACE * beat)
+        anchor = self.timeline.exact_line(early, quantise)
+
+        def begin() -> None:
+            start = slot.multiply if action == "multiply" else slot.record
+            start(anchor, self.input, self.latency)
+            longest = self._unit(slot, quantise, rounded(anchor))
+            if longest <= slot.room:
+                longest *= slot.room // longest
+                at = rounded(anchor + longest)
+                self._plan(press.slot, "", at, lambda: self._closed(slot, anchor, longest))
+            else:
+                slot.undo()
+                self._note(
+                    "A bar is longer than a loop can be.",
+                    "Nothing was recorded.",
+                    "Play faster, or use quantise off.",
+                )
+
+        self._plan(press.slot, action, max(now, rounded(anchor)), begin)
+
+    def _close(self, press: Press, slot: LoopSlot, quantise: str, now: int, then_stop: bool) -> None:
+        """The length snaps to the nearest whole number of bars; a multiplied loop's to whole loops."""
+        anchor = slot.written_from
+        asked = Fraction(max(press.at_sample, rounded(anchor))) - anchor
+        if quantise == "off" and slot.state == "recording":
+            length = max(Fraction(slot.shortest), Fraction(rounded(asked)))
+        else:
+            unit = self._unit(slot, quantise, press.at_sample)
+            length = unit * max(1, min(math.floor(asked / unit + HALF), slot.room // unit))
+
+        def close() -> None:
+            self._closed(slot, anchor, length)
+            if then_stop:
+                slot.stop()
+
+        self._plan(press.slot, "close", max(now, rounded(anchor + length)), close)
+
+    def _closed(self, slot: LoopSlot, anchor: Fraction, length: Fraction) -> None:
+        """Give a recording its length, unless it has been given up meanwhile."""
+        if slot.state in ("recording", "multiplying") and slot.written_from == anchor:
+            slot.close(length)
+
+    def _capture(self, press: Press, slot: LoopSlot, now: int) -> None:
+        """The last bars the generator played become a loop, which starts once it is fetched from the past."""
+        grid = self.timeline.at(press.at_sample)
+        bar = grid.bar_beats * grid.samples_per_beat
+        end = self.timeline.exact_line(press.at_sample - math.floor(GRACE * grid.samples_per_beat), "bar")
+        if rounded(end) > press.at_sample:
+            end -= bar
+        length = bar * max(1, round(press.value))
+        if rounded(end - length) < self.generated.oldest or length > slot.room:
+            self._note(
+                f"The generator has not played {max(1, round(press.value))} bars that are remembered.",
+                "Nothing was captured; everything plays on.",
+                "Capture fewer bars, or wait.",
+            )
+            return
+        slot.record(end - length, self.generated)
+        slot.close(length)
+        slot.stop()
+        ready = now + math.ceil(length) // (CATCH_UP - 1) + self._max_block
+        line = self.timeline.exact_line(max(ready, press.at_sample), press.quantise or self.quantise)
+        self._plan(press.slot, "play", rounded(line), lambda: slot.play(line))
+
+    def _on_line(self, slot: LoopSlot, action: str, line: Fraction) -> None:
+        if action == "stop":
+            if slot.state in ("overdubbing", "replacing"):
+                slot.punch_out(rounded(line))
+            slot.stop()
+        elif action == "play":
+            if slot.state in ("overdubbing", "replacing"):
+                slot.punch_out(rounded(line))
+            elif not slot.layer.empty and not slot.writing:
+                slot.play(line)
+        elif not slot.layer.empty and not slot.writing:
+            slot.turn("reverse" if action == "reverse" else "half")
+
+    def _punch(self, slot: LoopSlot, action: str) -> None:
+        at = self._here
+        if slot.state in ("overdubbing", "replacing"):
+            slot.punch_out(at)
+        elif slot.playing and not slot.layer.half and not slot.layer.empty and not slot.writing:
+            slot.punch_in("replace" if action == "replace" else "overdub", at, self.input, self.latency)
+        else:
+            self._note(
+                "A loop is overdubbed while it plays at full speed.",
+                "It goes on as it was.",
+                "Play it at full speed first.",
+            )
+
+    def _at_once(self, press: Press, slot: LoopSlot, action: str, now: int) -> None:
+        if action == "mute":
+            slot.muted = not slot.muted
+        elif action == "solo":
+            slot.soloed = not slot.soloed
+        elif action == "gain":
+            slot.gain = press.value
+        else:
+            changes: dict[str, Callable[[], object]] = {
+                "undo": slot.undo,
+                "redo": slot.redo,
+                "clear": slot.clear,
+            }
+            self._plan(press.slot, "", now, changes[action])
+
+    def _unit(self, slot: LoopSlot, quantise: str, at: int) -> Fraction:
+        """What the length is a multiple of, in samples."""
+        if slot.state == "multiplying":
+            return slot.layer.length
+        if quantise == "off":
+            return Fraction(slot.room)
+        grid = self.timeline.at(at)
+        return grid.bar_beats * grid.samples_per_beat
+
+    def _plan(self, slot: int, name: str, at: int, do: Callable[[], object]) -> None:
+        self._due.append(_Due(at, slot, name, do))
+        self._due.sort(key=lambda due: due.at)
+        if name:
+            self.slots[slot].queued = name
+
+    def _do_what_is_due(self, here: int) -> None:
+        """What waits for a slot that is busy is done as soon as it no longer is."""
+        self._here = here
+        waiting: list[_Due] = []
+        while self._due and self._due[0].at <= here:
+            due = self._due.pop(0)
+            if busy := self.slots[due.slot].busy:
+                waiting.append(_Due(here + busy, due.slot, due.name, due.do))
+                continue
+            if due.name:
+                self.slots[due.slot].queued = ""
+            due.do()
+        if waiting:
+            self._due = sorted([*waiting, *self._due], key=lambda due: due.at)
+
+    def _reclaim(self) -> bool:
+        """Memory is used up: the slot with the longest past forgets its oldest version."""
+        return max(self.slots, key=lambda slot: slot.versions[0]).forget_oldest()
+
+    def _note(self, what: str, still: str, do: str) -> None:
+        self.notes.append((what, still, do))
+
+
+def pages_for(seconds: float, rate: int) -> int:
+    """Pages that hold so much sound."""
+    return max(1, math.ceil(seconds * rate / PAGE))
