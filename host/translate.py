@@ -46,6 +46,7 @@ FAULT_CODES = {
     "session": _OWN + 5,
     "model": _OWN + 6,
     "late": _OWN + 7,
+    "looper": _OWN + 8,
 }
 _F32_MAX = 1e6
 
