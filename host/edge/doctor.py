@@ -134,10 +134,9 @@ def check_presets() -> Iterable[Line]:
 
 def check_model(name: str) -> Iterable[Line]:
     """The model's files, its hash, and whether it will keep up here: predicted, then measured, in seconds."""
-    from descant.host.edge.kernel_choice import choose
-    from descant.host.edge.models import load_named
+    from descant.host.edge.models import kernel_for, load_named
 
-    choice = choose(name)
+    choice = kernel_for(name)
     if choice is not None:
         tried = ", ".join(f"{kernel} {ms:.1f} ms" for kernel, ms in choice.milliseconds.items())
         found = (

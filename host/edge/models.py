@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from descant.host.edge.kernel_choice import choose
+from descant.host.edge.kernel_choice import Choice, choose
 from descant.model import MusicModel, load_model, tiny_model
 from descant.model.lm.linear import is_native
 
@@ -20,10 +20,15 @@ def load_named(name: str) -> MusicModel:
     with the kernel that suits this machine, see kernel_choice."""
     if name == TINY:
         return tiny_model()
-    choice = choose(name)
+    choice = kernel_for(name)
     model = load_model(name, None if choice is None else choice.kernel)
     _settle_threads(model)
     return model
+
+
+def kernel_for(name: str) -> Choice | None:
+    """Thread: as load_named. The kernel it would run with, nothing being loaded; None: its own default."""
+    return None if name == TINY else choose(name)
 
 
 def _settle_threads(model: MusicModel) -> None:
