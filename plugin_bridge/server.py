@@ -15,6 +15,7 @@ import zmq
 from descant.plugin_bridge import wire
 from descant.plugin_bridge.curve import AllowList, CurveKeys, check_endpoint
 from descant.plugin_bridge.errors import Code, WireError
+from descant.plugin_bridge.place import Place, check_free
 
 HIGH_WATER = 256
 """Messages waiting in each direction for each peer; what does not fit is not taken (`send` gives False)."""
@@ -60,9 +61,14 @@ class BridgeServer:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
         self._allow: AllowList | None = None
+        self._place: Place | None = None
         self._socket = self._context.socket(zmq.ROUTER)
         try:
+            check_free(endpoint)
             self._open(endpoint, curve)
+        except WireError:
+            self.close()
+            raise
         except (zmq.ZMQError, ValueError) as error:
             self.close()
             raise WireError(
@@ -87,6 +93,7 @@ class BridgeServer:
             socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret)
             socket.setsockopt(zmq.ZAP_DOMAIN, b"descant")
         socket.bind(endpoint)
+        self._place = Place.of(endpoint)
         self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self.register(self._poller)
 
@@ -145,7 +152,11 @@ class BridgeServer:
         self._clients.pop(client, None)
 
     def close(self) -> None:
-        """Thread: server. Close at once; what was not sent is dropped. Harmless when repeated."""
+        """Thread: server. Close at once; what was not sent is dropped, an ipc socket is removed.
+        Harmless when repeated."""
+        if self._place is not None:
+            self._place.clear()
+            self._place = None
         if self._allow is not None:
             self._allow.socket.close()
         self._socket.close()

@@ -7,10 +7,11 @@ before torch is imported, and a forked OpenMP runtime hangs.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -60,11 +61,12 @@ class EngineProcess:
         self._timings = timings
         self._scratch = Scratch()
         self.link = Link.bind(private_endpoint(str(self._scratch.path)))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            env=thread_environment(settings.threads),
-        )
+        with _no_interrupt():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                env=thread_environment(settings.threads),
+            )
         self.end = _end_of(self._process.pid)
         assert self._process.stdin is not None
         # Our end of this pipe stays open for as long as we live: its end of file is how an engine learns of
@@ -149,6 +151,21 @@ class EngineProcess:
             os.close(self.end)
             self.end = None
         self._scratch.remove()
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Thread: supervisor. A process started in this block is deaf to Ctrl-C from its first instruction on:
+    it inherits the blocked signal, and ignores it before it lets it through (runner.py). Here it waits until
+    the block ends."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_of(pid: int) -> int | None:

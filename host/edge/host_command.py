@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from descant.host.edge.scratch import sweep
@@ -79,32 +80,56 @@ def check_port(endpoint: str) -> None:
 def only_host_at(endpoint: str) -> Iterator[None]:
     """Thread: main. Hold the endpoint: a second host at the same ipc path would take it over without a word.
 
-    Raises HostError when a living host holds it. The lock ends with the process, however that ends.
+    Raises HostError when a living host holds it. The lock ends with the process, however that ends; its file
+    is removed when the block ends.
     """
     if not endpoint.startswith("ipc://") or sys.platform == "win32":
         yield  # a TCP port refuses a second listener by itself
         return
-    import fcntl
-
-    path = endpoint.removeprefix("ipc://") + ".lock"
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise HostError(
-            f"{endpoint} cannot be used: {(error.strerror or str(error)).lower()}.",
-            "Nothing was started.",
-            "Name an ipc path in a folder that exists and that you may write to, or leave --endpoint out.",
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise HostError(
-            f"A host is running at {endpoint} already.",
-            "That one goes on; nothing was started.",
-            "Use it, stop it first, or give this one another --endpoint.",
-        ) from error
+    path = endpoint.removeprefix("ipc://")
+    if path.startswith(("@", "*")):
+        yield  # no file: an abstract name refuses a second listener, a wildcard is never taken
+        return
+    lock = _lock(endpoint, f"{path}.lock")
     try:
         yield
     finally:
+        with suppress(OSError):  # while we hold it: whoever waits to take it sees that it is gone
+            os.unlink(f"{path}.lock")
         os.close(lock)
+
+
+def _lock(endpoint: str, path: str) -> int:
+    """The descriptor of the lock file at `path`, locked. Raises HostError; then the file is as it was."""
+    import fcntl
+
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        except OSError as error:
+            raise HostError(
+                f"{endpoint} cannot be used: {(error.strerror or str(error)).lower()}.",
+                "Nothing was started.",
+                "Name an ipc path in a folder that is there and yours to write to, or no --endpoint.",
+            ) from error
+        about = os.fstat(lock)
+        if not stat.S_ISREG(about.st_mode) or about.st_size:
+            os.close(lock)
+            raise HostError(
+                f"{endpoint} cannot be used: {path}, its lock file, is a file of somebody else's.",
+                "Nothing was started, and the file is as it was.",
+                "Give the host another --endpoint, or move that file.",
+            )
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise HostError(
+                f"A host is running at {endpoint} already.",
+                "That one goes on; nothing was started.",
+                "Use it, stop it first, or give this one another --endpoint.",
+            ) from error
+        with suppress(FileNotFoundError):
+            if os.path.samestat(about, os.stat(path)):
+                return lock
+        os.close(lock)  # the host that held it has just ended and removed it: again

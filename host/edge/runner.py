@@ -185,9 +185,10 @@ def main(build: Callable[[EngineSettings], tuple[Engine, EngineInfo]] | None = N
     build: makes the engine and says what it is (load_seconds aside); by default the real one.
     """
     began = time.monotonic()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group: ending is the supervisor's task
+    # Ctrl-C reaches the whole group: ending is the supervisor's task. Until here it was blocked.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     first_line = sys.stdin.buffer.readline()
     if not first_line:
         return 0  # the supervisor is gone already

@@ -182,6 +182,47 @@ def test_a_second_host_at_the_same_place_is_refused(host: HostProcess) -> None:
     assert host.process.poll() is None
 
 
+@pytest.mark.parametrize("there", ["a file", "a link", "a folder", "a lock of somebody else's"])
+def test_whatever_is_no_socket_stays_where_a_host_is_to_listen(tmp_path: Path, there: str) -> None:
+    place, song = tmp_path / "host", tmp_path / "song"
+    song.write_text("mine")
+    if there == "a link":
+        place.symlink_to(song)
+    elif there == "a folder":
+        place.mkdir()
+    else:
+        (place if there == "a file" else tmp_path / "host.lock").write_text("mine")
+    before = {path: path.lstat().st_ino for path in tmp_path.iterdir()}
+    words = [sys.executable, "-m", "descant.host.cli", "host", "--model", "nothere"]
+    done = subprocess.run(
+        [*words, "--endpoint", f"ipc://{place}"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 3, done.stderr
+    assert str(place) in done.stderr and "nothere" not in done.stderr
+    assert {path: path.lstat().st_ino for path in tmp_path.iterdir()} == before
+    assert all(path.read_text() == "mine" for path in tmp_path.iterdir() if path.is_file())
+
+
+def test_stopped_by_ctrl_c_while_its_engine_starts_it_ends_without_a_trace(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "descant.host.cli", "host", "--model", "tiny", "--endpoint"]
+    host = subprocess.Popen(
+        [*words, f"ipc://{tmp_path}/host"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert host.stderr is not None
+    try:
+        said = iter(host.stderr.readline, "")
+        assert any("starting" in line for line in said)
+        os.killpg(host.pid, signal.SIGINT)  # as a terminal does: to all of the group
+        lines = list(said)
+        assert host.wait(20) == 0
+    finally:
+        host.kill()
+        host.wait()
+        host.stderr.close()
+    assert [line.split(" ", 1)[1] for line in lines] == ["stopping: SIGINT\n", "stopped\n"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_host_whose_model_is_unknown_says_so_in_three_lines() -> None:
     with pytest.raises(HostError) as caught, running_host("nothere", 1):
         pass

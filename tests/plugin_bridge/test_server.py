@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 import pytest
 import zmq
@@ -251,3 +253,21 @@ def test_keys_that_cannot_be_keys_are_a_typed_error():
         BridgeServer("tcp://127.0.0.1:*", curve=CurveKeys(b"x" * 40, b"\x00" * 40, frozenset()))
     with pytest.raises(WireError):
         BridgeClient("tcp://127.0.0.1:9", curve=CurveKeys.make()).connect(10)
+
+
+def test_a_server_takes_over_a_dead_socket_and_nothing_else(tmp_path):
+    endpoint, place = f"ipc://{tmp_path}/w", tmp_path / "w"
+    place.write_text("mine")
+    with pytest.raises(WireError) as caught:
+        BridgeServer(endpoint)
+    assert caught.value.code == Code.ENDPOINT and "a file is there" in caught.value.what
+    assert place.read_text() == "mine"
+    place.unlink()
+    with socket.socket(socket.AF_UNIX) as somebody:
+        somebody.bind(str(place))
+        somebody.listen()
+        with pytest.raises(WireError, match="a program listens there"):
+            BridgeServer(endpoint)
+    assert place.is_socket()  # nobody's now
+    BridgeServer(endpoint).close()
+    assert not place.exists()
