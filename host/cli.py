@@ -50,6 +50,8 @@ app.add_typer(eval_app, name="eval")
 plugin_app = typer.Typer(help="Build the DAW plugin and put it where DAWs look.", no_args_is_help=True)
 app.add_typer(plugin_app, name="plugin")
 
+# readable=False, wherever a file is named: whether it can be read is for its reader to say, in three lines;
+# typer would make it wrong use.
 Model = Annotated[
     str,
     typer.Option("--model", "-m", help="Model: embedded (ships), the id of a pulled one, or a folder."),
@@ -63,7 +65,8 @@ Endpoint = Annotated[
     str, typer.Option("--endpoint", help="ipc://PATH or tcp://127.0.0.1:PORT; empty: your runtime folder.")
 ]
 PresetFolders = Annotated[
-    list[Path], typer.Option("--presets", help="A further folder of preset files; may be given again.")
+    list[Path],
+    typer.Option("--presets", readable=False, help="A further folder of preset files; may be given again."),
 ]
 
 
@@ -106,9 +109,12 @@ def render(
         ),
     ],
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="The music wanted, in words.")] = None,
-    melody: Annotated[Path | None, typer.Option(help="A sound file whose melody is followed.")] = None,
+    melody: Annotated[
+        Path | None, typer.Option(readable=False, help="A sound file whose melody is followed.")
+    ] = None,
     midi: Annotated[
-        Path | None, typer.Option(help="A MIDI file whose notes trigger prompts and hold chords.")
+        Path | None,
+        typer.Option(readable=False, help="A MIDI file whose notes trigger prompts and hold chords."),
     ] = None,
     preset: Annotated[str, typer.Option(help="Preset by name (see `descant presets list`).")] = "",
     model: Model = "embedded",
@@ -153,14 +159,18 @@ def host(
 
 @app.command()
 def play(
-    midi: Annotated[Path, typer.Argument(help="A MIDI file: its notes are the pads and keys.")],
-    hum: Annotated[Path | None, typer.Option(help="A sound file to hand in as a hum.")] = None,
+    midi: Annotated[
+        Path, typer.Argument(readable=False, help="A MIDI file: its notes are the pads and keys.")
+    ],
+    hum: Annotated[
+        Path | None, typer.Option(readable=False, help="A sound file to hand in as a hum.")
+    ] = None,
     hum_bar: Annotated[
         int, typer.Option(min=0, max=100_000, help="The bar to hand the hum in at; 0 is the first.")
     ] = 0,
     prompt: Annotated[
-        str, typer.Option("--prompt", "-p", help="Words for pad 0, played from the start.")
-    ] = "",
+        str | None, typer.Option("--prompt", "-p", help="Words for pad 0, played from the start.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="Preset by name.")] = "",
     out: Annotated[
         Path | None,
@@ -226,7 +236,7 @@ def presets_show(name: str, presets: PresetFolders = []) -> None:  # noqa: B006
 
 
 @presets_app.command("check")
-def presets_check(file: Path) -> None:
+def presets_check(file: Annotated[Path, typer.Argument(readable=False)]) -> None:
     """Check a preset file to its last field."""
     from descant.host.edge.preset_commands import check_preset
 
@@ -279,7 +289,7 @@ def models_rm(name: ModelId, yes: Yes = False) -> None:
 @models_app.command("convert")
 def models_convert(
     folder: Annotated[str, typer.Argument(help="A folder with pickled weights (state_dict.bin), or an id.")],
-    out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
+    out: Annotated[Path, typer.Argument(readable=False, help="The folder to write; it must not exist yet.")],
 ) -> None:
     """Turn audiocraft's pickled weights into safetensors; nothing in a pickle is run."""
     from descant.host.edge.model_commands import convert_model
@@ -289,9 +299,15 @@ def models_convert(
 
 Framework = Annotated[
     Path | None,
-    typer.Option("--framework", help="The DISTRHO Plugin Framework 1.6; by default Debian's dpf-source."),
+    typer.Option(
+        "--framework",
+        readable=False,
+        help="The DISTRHO Plugin Framework 1.6; by default Debian's dpf-source.",
+    ),
 ]
-Into = Annotated[Path | None, typer.Option("--into", help="The folder to build in; by default a cache.")]
+Into = Annotated[
+    Path | None, typer.Option("--into", readable=False, help="The folder to build in; by default a cache.")
+]
 
 
 @plugin_app.command("build")

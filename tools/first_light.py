@@ -136,9 +136,10 @@ def perform(chosen: argparse.Namespace) -> None:
 
 def _make_folder(folder: Path) -> None:
     """The folder of the results, and whether each can be written there. Raises HostError."""
-    from descant.host.edge.store import check_writable
+    from descant.host.edge.whole import check_name, check_writable
     from descant.host.errors import HostError
 
+    check_name(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -171,20 +172,20 @@ def _check_sounding(performance: Performance, preset: Preset) -> None:
 
 
 def write(folder: Path, take: Take, sections: list[SectionMeasure], following: Following) -> None:
-    """The three files, each complete or not there at all, and the report on standard output."""
-    from descant.host.edge.store import whole_file, write_wav
+    """The report on standard output, then the three files, together or none of them."""
+    from descant.host.edge.store import sound_to
+    from descant.host.edge.whole import whole_files
     from tools.picture import draw
     from tools.report import report
 
     text = report(take, sections, following)
-    wav, png, txt = (folder / f"first-light.{end}" for end in ENDS)
-    write_wav(wav, take.wave, take.sample_rate)
-    with whole_file(png) as part:
-        draw(take, sections, following).savefig(part, format="png")
-    with whole_file(txt) as part:
-        part.write_text(text, encoding="utf-8")
-    print(text)
-    for name in (wav, png, txt):
+    print(text, flush=True)
+    files = [folder / f"first-light.{end}" for end in ENDS]
+    with whole_files(files) as (wav, png, txt):
+        sound_to(wav, take.wave, take.sample_rate)
+        draw(take, sections, following).savefig(png, format="png")
+        txt.write_text(text, encoding="utf-8")
+    for name in files:
         print(f"wrote {name.relative_to(Path.cwd()) if name.is_relative_to(Path.cwd()) else name}")
 
 

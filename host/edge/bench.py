@@ -16,7 +16,7 @@ from descant.host.edge import machine
 from descant.host.edge.bench_host import HostFigures, measure_host
 from descant.host.edge.bench_model import ModelFigures, Spread, measure_model
 from descant.host.edge.settings import apply_threads, bench_log, default_threads
-from descant.host.edge.store import check_writable, unwritable
+from descant.host.edge.whole import check_writable, unwritable
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -65,11 +65,22 @@ def check_log(path: Path) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Thread: main. Append one line in one write. Raises HostError when that cannot be done."""
+    """Thread: main. Append one line. Raises HostError when that cannot be done; then the log is what it was,
+    and one that was not there is not there."""
+    new = not path.exists()
     try:
-        with path.open("ab") as file:
-            file.write(line)
+        with path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                left = line
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(size)
+                raise
     except OSError as error:
+        if new:
+            path.unlink(missing_ok=True)
         raise unwritable(path, error) from error
 
 

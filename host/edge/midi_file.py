@@ -6,6 +6,7 @@ so the sample position of an event does not depend on how many came before it.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from descant.host.errors import HostError
+from descant.host.transport import TEMPO_RANGE
 
 MAX_BYTES = 16 * 2**20
 MAX_EVENTS = 200_000
@@ -120,8 +122,8 @@ def sample_of(seconds: Fraction, sample_rate: int) -> int:
 def read_midi_file(path: Path) -> Song:
     """Thread: any but audio. Read a Standard MIDI File of type 0 or 1.
 
-    Raises HostError when it is missing, unreadable, corrupt, too large, of type 2 or SMPTE-timed, or holds
-    no note.
+    Raises HostError when it is missing, unreadable, corrupt, too large, of type 2 or SMPTE-timed, holds no
+    note, or a tempo that no transport takes.
     """
     import mido
 
@@ -184,7 +186,8 @@ def _song(path: Path, ppq: int, messages: Iterator[tuple[int, Any]]) -> Song:
                 "Cut it to the part you mean.",
             )
         end = max(end, seconds)
-        if message.type == "set_tempo" and message.tempo > 0:
+        if message.type == "set_tempo":
+            _check_tempo(path, message.tempo, seconds)
             if tick == last.tick:
                 tempos.pop()
             tempos.append(TempoChange(tick, seconds, message.tempo))
@@ -195,6 +198,20 @@ def _song(path: Path, ppq: int, messages: Iterator[tuple[int, Any]]) -> Song:
         elif (event := _event(tick, seconds, message)) is not None:
             events.append(event)
     return Song(ppq, tuple(tempos), tuple(metres), tuple(events), end)
+
+
+def _check_tempo(path: Path, microseconds: int, seconds: Fraction) -> None:
+    """Raise HostError for a tempo that no transport can follow. microseconds: of a quarter note."""
+    low, high = TEMPO_RANGE
+    if microseconds and low <= 60e6 / microseconds <= high:
+        return
+    bpm = f"{60e6 / microseconds:.10g} bpm" if microseconds else "quarter notes of no length"
+    raise HostError(
+        f"{path} asks for a tempo of {bpm}, {float(seconds):.1f} s from its start; "
+        f"allowed: {low:g}..{high:g} bpm.",
+        _NOTHING,
+        "Correct its tempo track and export it again.",
+    )
 
 
 def _event(tick: int, seconds: Fraction, message: Any) -> SongEvent | None:
@@ -213,7 +230,8 @@ def _size(path: Path) -> int:
     try:
         if not path.is_file():
             raise FileNotFoundError(2, "it is a folder" if path.is_dir() else "no such file")
-        return path.stat().st_size
+        with path.open("rb") as file:  # the system's own word on who may read it
+            return os.fstat(file.fileno()).st_size
     except OSError as error:
         raise HostError(
             f"{path} could not be opened: {(error.strerror or 'it cannot be read').lower()}.",

@@ -6,6 +6,7 @@ Knows nothing about what a preset means, and nothing of torch: `descant presets`
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from collections.abc import Callable, Iterable
@@ -42,15 +43,17 @@ def load_presets(
     presets: dict[str, Preset] = {}
     named = [Path(folder) for folder in folders]
     for folder in (shipped_folder(), user_presets(), *named):
-        if not folder.is_dir():
+        try:
+            paths = sorted(folder / name for name in os.listdir(folder) if name.endswith(".toml"))
+        except OSError as error:
             if folder in named:
                 raise HostError(
-                    f"{folder} is not a folder of presets.",
+                    f"{folder} is not a folder of presets: {(error.strerror or str(error)).lower()}.",
                     "Nothing was started.",
-                    "Name a folder of *.toml files.",
-                )
+                    "Name a folder of *.toml files that you may read.",
+                ) from error
             continue
-        for path in sorted(folder.glob("*.toml")):
+        for path in paths:
             try:
                 preset = read_preset(path)
             except PresetError as error:

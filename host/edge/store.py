@@ -1,4 +1,4 @@
-"""Sound files in and out: what is read is checked and bounded, what is written appears whole or not at all.
+"""Sound files in and out: what is read is checked and bounded, what is written is as the system took it.
 
 Knows nothing about models or sessions. Samples are float32, [C, T], -1..1, at the file's own rate.
 """
@@ -6,16 +6,14 @@ Knows nothing about models or sessions. Samples are float32, [C, T], -1..1, at t
 from __future__ import annotations
 
 import os
-import secrets
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from descant.host.edge.whole import check_writable, reason, whole_file
 from descant.host.errors import HostError
 
 Wave = npt.NDArray[np.float32]
@@ -75,13 +73,13 @@ def read_wav(path: Path, max_seconds: float = MAX_SECONDS) -> Clip:
                 raise _too_long(path, _spoken(length / rate), max_seconds)
             data = file.read(int(max_seconds * rate) + 1, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        reason = str(getattr(error, "error_string", "") or error).strip().rstrip(".") or "no reason given"
+        why = str(getattr(error, "error_string", "") or error).strip().rstrip(".") or "no reason given"
         raise HostError(
-            f"{path} is not a sound file that can be read: {reason}.", _NOTHING, _SOUND_FILES + "."
+            f"{path} is not a sound file that can be read: {why}.", _NOTHING, _SOUND_FILES + "."
         ) from error
     except (OSError, RuntimeError) as error:
         raise HostError(
-            f"{path} could not be read: {_reason(error)}.", _NOTHING, _SOUND_FILES + "."
+            f"{path} could not be read: {reason(error)}.", _NOTHING, _SOUND_FILES + "."
         ) from error
     if data.shape[0] > max_seconds * rate:
         raise _too_long(path, f"more than {_spoken(max_seconds)}", max_seconds)
@@ -125,55 +123,46 @@ def write_wav(path: Path, wave: Wave, sample_rate: int) -> None:
 
     Raises HostError when it cannot be written; then the file at `path` is what it was before.
     """
+    with whole_file(path) as part:
+        sound_to(part, wave, sample_rate)
+
+
+def sound_to(part: Path, wave: Wave, sample_rate: int) -> None:
+    """Thread: any but audio. Fill the file at `part` as write_wav does. Raises OSError with the system's own
+    reason, where that was one."""
     import soundfile
 
     subtype = "FLOAT" if wave.size and float(np.abs(wave).max()) > 1.0 else "PCM_24"
-    with whole_file(path) as part:
+    with part.open("w+b", buffering=0) as file:
+        disk = _Disk(file)
         try:
-            soundfile.write(part, wave.T, sample_rate, subtype=subtype, format="WAV")
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            # libsndfile reports a full disk with an empty text
-            raise OSError(str(error).strip() or "the disk is full, perhaps") from error
+            soundfile.write(disk, wave.T, sample_rate, subtype=subtype, format="WAV")
+        except (soundfile.SoundFileError, RuntimeError, AssertionError) as error:
+            raise disk.error or OSError(str(error).strip() or "no reason given") from error
+        if disk.error is not None:
+            raise disk.error
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Thread: any but audio. Give a temporary path to write to, beside the file that `path` names; it takes
-    that file's place when the block ends well and is removed when it does not. A symbolic link stays: what
-    it points to is replaced.
+class _Disk:
+    """A file for libsndfile, which itself would not say why a write has failed.
 
-    Raises HostError in place of any OSError of the block, and before it when `path` is anything but a
-    regular file or a free name.
+    error: why, if one has.
     """
-    try:
-        target = _target(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    part = _beside(target)
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
+    def __init__(self, file: FileIO) -> None:
+        self.error: OSError | None = None
+        self.seek, self.tell, self.read = file.seek, file.tell, file.read
+        self._write = file.write
 
-def check_writable(path: Path) -> None:
-    """Thread: any but audio. Raise HostError unless a file can be made at `path`, or the regular file there
-    replaced, before minutes of work go into it."""
-    try:
-        target = _target(path)
-        if target.exists() and not os.access(target, os.W_OK):
-            raise PermissionError(13, "it is write-protected")
-        probe = _beside(target)
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as error:
-        raise unwritable(path, error) from error
+    def write(self, data: bytes) -> int:
+        """How much was written: all of it, unless there is an error."""
+        done = 0
+        try:
+            while done < len(data):
+                done += self._write(data[done:])
+        except OSError as error:  # raised here it would be lost in the library that calls
+            self.error = error
+        return done
 
 
 def check_sound_file(path: Path) -> None:
@@ -189,49 +178,6 @@ def check_sound_file(path: Path) -> None:
         )
 
 
-def _target(path: Path) -> Path:
-    """The file that writing to `path` makes or replaces: links are followed. OSError where that is no
-    regular file, or its folder is not there."""
-    target = Path(os.path.realpath(path))
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        if not target.parent.exists():
-            raise FileNotFoundError(2, f"there is no folder {target.parent}") from None
-        return target
-    if not stat.S_ISREG(mode):
-        raise OSError(22, f"it is {_kind(mode)}, not a regular file")
-    return target
-
-
-def _kind(mode: int) -> str:
-    for holds, name in (
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISCHR, "a device"),
-        (stat.S_ISBLK, "a device"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-    ):
-        if holds(mode):
-            return name
-    return "something else"
-
-
-def _beside(target: Path) -> Path:
-    """A new name in the folder of `target`, never longer than the system allows where that of `target`
-    is not."""
-    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
-
-
-def unwritable(path: Path, error: OSError) -> HostError:
-    """The three lines for a file that cannot be written."""
-    return HostError(
-        f"{path} cannot be written: {_reason(error)}.",
-        "Nothing was written; a file of that name is as it was before.",
-        "Name a file in a folder that exists, that you may write to and that has room.",
-    )
-
-
 def _stat(path: Path) -> int:
     """Size in bytes of a regular file, or HostError."""
     try:
@@ -239,10 +185,11 @@ def _stat(path: Path) -> int:
             raise HostError(f"{path} is a folder.", _NOTHING, f"{_SOUND_FILES}, not a folder.")
         if path.exists() and not path.is_file():
             raise HostError(f"{path} is not a regular file.", _NOTHING, f"{_SOUND_FILES} on disk.")
-        return path.stat().st_size
+        with path.open("rb") as file:  # the system's own word on who may read it
+            return os.fstat(file.fileno()).st_size
     except OSError as error:
         raise HostError(
-            f"{path} could not be opened: {_reason(error)}.",
+            f"{path} could not be opened: {reason(error)}.",
             _NOTHING,
             "Check the name and that you may read the file.",
         ) from error
@@ -260,8 +207,3 @@ def _spoken(seconds: float) -> str:
     if seconds >= 3600:
         return f"{seconds / 3600:.1f} hours"
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
-
-
-def _reason(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text)[:1].lower() + str(text)[1:].rstrip(".")

@@ -2,6 +2,7 @@
 wrong."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 import soundfile
 
 from descant.host.cli import main
+from descant.host.edge.bench import append
+from descant.host.errors import HostError
 
 RATE = 16_000
 Run = Callable[..., tuple[int, str, str]]
@@ -298,6 +301,60 @@ def test_a_broken_preset_among_many_is_left_out_with_a_word(
     assert str(folder / "bad.toml") in lines[0]
     song = midi(tmp_path / "s.mid", mido.Message("note_on", note=36, velocity=90))
     assert "bad.toml" in fails("play", song, "--preset", "bad", *here, *NO_MODEL, "--silent")[0]
+
+
+def test_files_nobody_may_read_are_three_lines(tmp_path: Path) -> None:
+    """Root, too, is a user here: without the rights by which it reads whatever there is."""
+    song = midi(tmp_path / "a.mid", mido.Message("note_on", note=36, velocity=90))
+    sound, preset, folder = wav(tmp_path / "a.wav", tone()), tmp_path / "a.toml", tmp_path / "presets"
+    preset.write_text('[[prompts]]\ntext = "piano"\nkey = 36\n')
+    folder.mkdir()
+    readable = midi(tmp_path / "b.mid", mido.Message("note_on", note=36, velocity=90))
+    for path in (song, sound, preset, folder):
+        path.chmod(0)
+    rights = "-dac_override,-dac_read_search"
+    as_user = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.getuid() == 0 else []
+    out = ("--out", tmp_path / "out.wav", *NO_MODEL)
+    for words, path in (
+        (("render", "--midi", song, *out), song),
+        (("render", "--melody", sound, *out), sound),
+        (("play", song, "--silent", *out), song),
+        (("play", readable, "--hum", sound, "--silent", *out), sound),
+        (("presets", "check", preset), preset),
+        (("presets", "list", "--presets", folder), folder),
+    ):
+        done = subprocess.run(
+            [*as_user, sys.executable, "-m", "descant.host.cli", *words],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 1 and done.stderr.count("\n") == 3, done.stderr
+        assert str(path) in done.stderr and "permission denied" in done.stderr
+    folder.chmod(0o700)
+
+
+def test_a_name_of_bytes_that_are_no_text_is_refused_before_any_work(
+    run: Run, fails: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    song = midi(tmp_path / "s.mid", mido.Message("note_on", note=36, velocity=90))
+    name = tmp_path / "out" / os.fsdecode(b"a\xff.wav")
+    assert "not UTF-8" in fails("render", "-p", "piano", *NO_MODEL, "--out", name)[0]
+    assert "not UTF-8" in fails("play", song, "--silent", *NO_MODEL, "--out", name)[0]
+    assert "not UTF-8" in fails("bench", *NO_MODEL, "--log", name)[0]
+
+
+def test_a_log_that_finds_no_room_is_what_it_was(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for before in (None, b"{}\n"):
+        if before is not None:
+            log.write_bytes(before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+        try:
+            with pytest.raises(HostError, match="Nothing was written"):
+                append(log, b"x" * 100)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert (log.read_bytes() if log.exists() else None) == before
 
 
 def test_places_that_cannot_be_written(run: Run, tmp_path: Path) -> None:

@@ -126,3 +126,15 @@ def test_a_damaged_file_is_read_or_refused_in_three_lines(tmp_path: Path, data: 
         read_midi_file(damaged)
     except HostError as error:
         assert len(str(error).split("\n")) == 3
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "said"),
+    [(0, "quarter notes of no length"), (1, "60000000 bpm"), (60_060, "999.000999 bpm")],
+)
+def test_a_tempo_no_transport_takes_is_refused(tmp_path: Path, microseconds: int, said: str) -> None:
+    tempo = mido.MetaMessage("set_tempo", tempo=microseconds, time=480)
+    error = refused(save(tmp_path / "a.mid", [tempo], [note(0)]))
+    assert said in error.what and "0.5 s from its start; allowed: 1..999 bpm" in error.what
+    tempo.tempo = 60_061
+    assert read_midi_file(save(tmp_path / "a.mid", [tempo], [note(0)])).tempos[1].microseconds == 60_061

@@ -1,8 +1,12 @@
 """Sound files: what is refused and how, and that nothing half-written is ever left."""
 
+import errno
 import os
+import resource
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 import soundfile
 
 from descant.host.edge import store
+from descant.host.edge.whole import check_writable, whole_file, whole_files
 from descant.host.errors import HostError
 
 RATE = 16_000
@@ -114,10 +119,10 @@ def test_what_is_written_reads_back_and_leaves_nothing_beside_it(tmp_path: Path)
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "out.wav"
     path.write_bytes(b"old")
-    with pytest.raises(HostError), store.whole_file(path) as part:
+    with pytest.raises(HostError), whole_file(path) as part:
         part.write_bytes(b"half")
         raise OSError(28, "No space left on device")
-    with pytest.raises(KeyboardInterrupt), store.whole_file(path) as part:
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as part:
         part.write_bytes(b"half")
         raise KeyboardInterrupt
     assert path.read_bytes() == b"old"
@@ -125,11 +130,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
 
 def test_places_that_cannot_be_written_are_found_before_the_work(tmp_path: Path) -> None:
-    store.check_writable(tmp_path / "fine.wav")
+    check_writable(tmp_path / "fine.wav")
     assert list(tmp_path.iterdir()) == []
     for path in (tmp_path, tmp_path / "no" / "folder.wav", Path("/proc/nothing.wav"), tmp_path / ("x" * 300)):
         with pytest.raises(HostError) as caught:
-            store.check_writable(path)
+            check_writable(path)
         assert str(path) in str(caught.value)
 
 
@@ -176,7 +181,7 @@ def test_a_name_that_promises_another_format_is_refused(tmp_path: Path) -> None:
     for name in ("a.mp3", "a.flac", "a", ".wav"):
         with pytest.raises(HostError, match=r"allowed: \.wav"):
             store.check_sound_file(tmp_path / name)
-    store.check_writable(tmp_path / "a.jsonl")
+    check_writable(tmp_path / "a.jsonl")
 
 
 def test_the_longest_name_the_system_takes_can_be_written(tmp_path: Path) -> None:
@@ -184,3 +189,62 @@ def test_the_longest_name_the_system_takes_can_be_written(tmp_path: Path) -> Non
     store.check_sound_file(path)
     store.write_wav(path, tone()[None], RATE)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_called_one() -> None:
+    """/dev/full is one for whoever writes to it; the library that writes sound would keep that to itself."""
+    with pytest.raises(OSError) as caught:
+        store.sound_to(Path("/dev/full"), tone()[None], RATE)
+    assert caught.value.errno == errno.ENOSPC
+
+
+@contextmanager
+def room_for(n_bytes: int) -> Iterator[None]:
+    """No file can be made longer than this, as if the disk were full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_sound_that_finds_no_room_says_why_and_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    path.write_bytes(b"old")
+    with pytest.raises(HostError) as caught, room_for(5_000):
+        store.write_wav(path, tone()[None], RATE)
+    assert "cannot be written: file too large" in caught.value.what
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_files_of_a_set_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("a.wav", "a.png", "a.txt")]
+    for name in names:
+        name.write_text("old")
+    with pytest.raises(HostError) as caught, whole_files(names) as parts:
+        parts[0].write_text("new")
+        parts[1].write_text("new")
+        raise OSError(28, "No space left on device")
+    assert all(str(name) in caught.value.what for name in names)
+    assert caught.value.still.startswith("Nothing was written")
+    assert [name.read_text() for name in names] == ["old"] * 3 and len(list(tmp_path.iterdir())) == 3
+    with whole_files(names) as parts:
+        for part in parts:
+            part.write_text("new")
+    assert [name.read_text() for name in names] == ["new"] * 3 and len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_was_replaced_before_a_failure_is_named(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.wav", tmp_path / "b.png"
+    with pytest.raises(HostError) as caught, whole_files([first, second]) as parts:
+        for part in parts:
+            part.write_text("new")
+        second.mkdir()  # meanwhile, by somebody else
+    assert str(second) in caught.value.what and str(first) not in caught.value.what
+    assert caught.value.still.startswith(f"{first} was written") and first.read_text() == "new"
+
+
+def test_a_name_of_bytes_that_are_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="not UTF-8"):
+        store.check_sound_file(tmp_path / os.fsdecode(b"a\xff.wav"))

@@ -4,6 +4,7 @@ whatever it has played becomes a report."""
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,9 +22,10 @@ from hypothesis import strategies as st
 from descant.host.edge.cues import Hum, Performance
 from descant.host.edge.midi_file import MetreChange, Song, SongEvent, TempoChange
 from descant.host.edge.performer import Recording
+from descant.host.errors import HostError
 from descant.host.preset import parse_preset
 from descant.plugin_bridge import wire
-from tools.first_light import ROOT, _notes, main
+from tools.first_light import ENDS, ROOT, _notes, main, write
 from tools.hum_synth import HumNote, hum, write_notes
 from tools.listen import follow, measure_sections
 from tools.picture import draw
@@ -93,6 +95,8 @@ def test_a_place_that_is_no_folder_is_an_error(fails: Fails, tmp_path: Path) -> 
     os.mkfifo(tmp_path / "full" / "first-light.png")
     assert "a pipe" in fails("--out", tmp_path / "full")[0]
     assert (tmp_path / "full" / "first-light.png").is_fifo()
+    assert "not UTF-8" in fails("--out", tmp_path / os.fsdecode(b"a\xff"))[0]
+    assert not any(b"\xff" in os.fsencode(path) for path in tmp_path.iterdir())
 
 
 def test_presets_of_ones_own_are_found_and_a_broken_one_is_named(fails: Fails, tmp_path: Path) -> None:
@@ -140,6 +144,28 @@ def test_stopped_by_ctrl_c_it_says_so_and_leaves_no_host(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(run.pid, 0)
+
+
+def test_no_room_leaves_the_old_set_and_the_report_is_told_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for end in ENDS:
+        (tmp_path / f"first-light.{end}").write_text("old")
+    recording = Recording(np.zeros((2, RATE // 4), np.float32), RATE)
+    take = take_of(recording, Performance(SONG, seconds=0.25), PRESET, [], WELCOME, 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (2 * 3 * RATE // 4 + 500, limits[1])
+    )  # the WAV, not the picture
+    try:
+        with pytest.raises(HostError) as caught:
+            write(tmp_path, take, measure_sections(take), follow(take))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    out = capsys.readouterr().out
+    assert out.startswith("First light: 0.2 s") and "wrote" not in out
+    assert caught.value.still == "Nothing was written; files of those names are as they were before."
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"old"} and len(list(tmp_path.iterdir())) == 3
 
 
 PRESET = parse_preset(
