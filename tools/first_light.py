@@ -116,6 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def perform(chosen: argparse.Namespace) -> None:
     """Everything after the options: play, listen, write, report."""
+    from descant.host.edge.performer import host_gone
     from descant.host.edge.preset_files import choose_preset
     from tools.listen import follow, measure_sections
     from tools.played import play
@@ -132,6 +133,8 @@ def perform(chosen: argparse.Namespace) -> None:
     )  # fmt: skip
     sections, following = measure_sections(take), follow(take)
     write(chosen.out, take, sections, following)
+    if take.silent_from is not None:
+        raise host_gone(take.time(take.silent_from), f"{chosen.out} holds the take so far and its report.")
 
 
 def _make_folder(folder: Path) -> None:

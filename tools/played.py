@@ -98,7 +98,8 @@ def take_of(
         model=welcome.model,
         weights_hash=welcome.weights_hash,
         seed=seed,
-        faults=tuple(f"{fault.what} {fault.still} {fault.do}" for fault in recording.faults),
+        faults=tuple(f"{fault.what} / {fault.still} / {fault.do}" for fault in recording.faults),
+        silent_from=None if recording.silent_from is None else max(start, recording.silent_from),
     )
 
 

@@ -62,7 +62,12 @@ def _machine(take: Take) -> list[str]:
             f"  lead         {np.median(leads):.0f} ms (5 % below {np.percentile(leads, 5):.0f} ms), "
             f"commit window {take.commit_ms:.0f} ms"
         )
-    if take.underruns or (len(factors) and float(np.median(factors)) >= 1.0):
+    if take.silent_from is not None:
+        lines.append(
+            "  HOST GONE    it stopped answering and did not come back: silence from "
+            f"{take.time(take.silent_from):.1f} s on"
+        )
+    elif take.underruns or (len(factors) and float(np.median(factors)) >= 1.0):
         lines.append(
             "  NOT KEPT UP  this machine was too busy for real time: close other programs and run it again"
         )

@@ -65,7 +65,8 @@ class Take:
     samples of the bar lines, bar number first_bar first. hum: the notes that were hummed, in seconds from
     their clip's start; hum_spans: where on the timeline the clip steers the music, each (start, end), the
     clip starting at its start. control_delay_ms: (p50, p95) from a control change to the first sample it
-    changed.
+    changed. silent_from: the sample from which there is only the silence of a host that was gone at the end;
+    None where there is none.
     """
 
     sample_rate: int
@@ -86,6 +87,7 @@ class Take:
     weights_hash: str
     seed: int
     faults: tuple[str, ...] = field(default=())
+    silent_from: int | None = None
 
     @property
     def seconds(self) -> float:

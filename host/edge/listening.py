@@ -36,6 +36,11 @@ class ListeningClient(BridgeClient):
         self.epochs: deque[EpochStart] = deque(maxlen=KEPT)
         self._last_epoch = -1
 
+    @property
+    def lost(self) -> bool:
+        """Whether the host does not answer just now."""
+        return self.state == "lost"
+
     def _queue(self, block: wire.Audio) -> None:
         if block.epoch > self._last_epoch:
             self._last_epoch = block.epoch

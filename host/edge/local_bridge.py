@@ -76,6 +76,11 @@ class LocalBridge(Events):
         """How often sound ended in a gap, other than where the host had announced silence."""
         return self.ring.underruns - self._stops
 
+    @property
+    def lost(self) -> bool:
+        """Whether the host is gone: never, it is this thread."""
+        return False
+
     def pump(self, timeout_ms: int = 0) -> int:
         """Tell the engine where we are, and let it work until it wants no more; how many messages came of
         it."""

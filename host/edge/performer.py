@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from descant.host.edge.cues import Performance, cues, describe
 from descant.host.edge.listening import EpochStart
+from descant.host.errors import HostError
 from descant.plugin_bridge import wire
 
 Wave = npt.NDArray[np.float32]
@@ -38,6 +39,8 @@ class Bridge(Protocol):
     def playhead(self) -> int: ...
     @property
     def underruns(self) -> int: ...
+    @property
+    def lost(self) -> bool: ...
     def tell(self, message: wire.Message) -> bool: ...
     def pump(self, timeout_ms: int = 0) -> int: ...
     def read(self, n_samples: int) -> Wave: ...
@@ -86,7 +89,8 @@ class Recording:
     """What was heard, and what was said about it.
 
     wave: [C, T] float32 at sample_rate Hz, from sample 0 of the performance. commits: where a control took
-    effect. underruns: gaps in what was heard.
+    effect. underruns: gaps in what was heard. silent_from: the first sample of the silence that a host left
+    which was gone at the end; None where there was none.
     """
 
     wave: Wave
@@ -97,6 +101,7 @@ class Recording:
     meters: list[wire.Meter] = field(default_factory=list)
     faults: list[wire.Fault] = field(default_factory=list)
     underruns: int = 0
+    silent_from: int | None = None
     wall_seconds: float = 0.0
 
 
@@ -122,8 +127,8 @@ class Performer:
         self._progress = progress
 
     def play(self) -> Recording:
-        """Play it to its end. A host that is lost on the way leaves a gap and a fault in the recording;
-        nothing waits for it."""
+        """Play it to its end. A host that is lost on the way leaves a gap and a fault in the recording, and
+        silence where it does not come back; nothing waits for it."""
         bridge, rate, block = self._bridge, self._bridge.sample_rate, self._bridge.block_size
         waiting = cues(self._performance, rate)
         total = round(self._performance.length * rate)
@@ -148,6 +153,9 @@ class Performer:
                 self._progress(end / rate, total / rate)
         recording.wall_seconds = time.monotonic() - began
         recording.underruns = bridge.underruns
+        end = sounding_end(recording.wave)
+        if bridge.lost and end < total:
+            recording.silent_from = end
         return recording
 
     def _collect(self, recording: Recording) -> None:
@@ -160,3 +168,20 @@ class Performer:
             recording.faults.append(bridge.faults.popleft())
         while bridge.epochs:
             recording.commits.append(bridge.epochs.popleft())
+
+
+def sounding_end(wave: Wave) -> int:
+    """The samples of [C, T] up to the last one that is not silence."""
+    sounding = np.flatnonzero(wave.any(axis=0))
+    return int(sounding[-1]) + 1 if sounding.size else 0
+
+
+def host_gone(seconds: float, kept: str) -> HostError:
+    """The three lines for a take whose host was gone. seconds: of the take that hold what the host had made.
+    kept: a sentence on where that is."""
+    return HostError(
+        "The host is gone: it stopped answering and did not come back. "
+        f"The take is silent from {seconds:.1f} s on.",
+        kept,
+        "Play it again; if a host you started yourself was used, start that first.",
+    )

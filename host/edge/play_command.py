@@ -18,7 +18,7 @@ from descant.host.edge.audio_device import open_output
 from descant.host.edge.host_process import running_host
 from descant.host.edge.inputs import check_melody, read_performance, unbound
 from descant.host.edge.listening import ListeningClient
-from descant.host.edge.performer import Performer, Recording
+from descant.host.edge.performer import Performer, Recording, host_gone
 from descant.host.edge.preset_files import FIRST, choose_preset, load_presets
 from descant.host.edge.settings import apply_threads
 from descant.host.edge.store import check_sound_file, write_wav
@@ -35,7 +35,7 @@ class Request:
     midi: Path
     hum: Path | None
     hum_bar: int
-    prompt: str
+    prompt: str | None
     preset: str
     out: Path | None
     seconds: float | None
@@ -49,9 +49,10 @@ class Request:
 
 
 def run(request: Request) -> None:
-    """Thread: main. Play, listen, report. Raises HostError or WireError when nothing could be played."""
+    """Thread: main. Play, listen, report. Raises HostError or WireError when nothing could be played, or the
+    host was gone before the end."""
     performance = read_performance(
-        request.prompt or None, request.midi, request.hum, request.hum_bar, request.seconds, False
+        request.prompt, request.midi, request.hum, request.hum_bar, request.seconds, False
     )
     if request.out is not None:
         check_sound_file(request.out)
@@ -103,6 +104,11 @@ def run(request: Request) -> None:
     if request.out is not None:
         write_wav(request.out, recording.wave, request.rate)
         console.print(f"wrote {escape(str(request.out))}", soft_wrap=True)
+    if recording.silent_from is not None:
+        kept = "What came before was heard; nothing was to be written."
+        if request.out is not None:
+            kept = f"{request.out} holds the take so far."
+        raise host_gone(recording.silent_from / recording.sample_rate, kept)
 
 
 def _preset(request: Request) -> Preset | None:
@@ -123,9 +129,9 @@ def report(recording: Recording, console: Console) -> None:
     for at_sample, line in sorted(lines):
         console.print(f"{at_sample / rate:8.3f} s  {escape(line)}", soft_wrap=True)
     for fault in recording.faults:
-        console.print(
-            f"[yellow]{escape(fault.what)}[/yellow] {escape(fault.still)} {escape(fault.do)}", soft_wrap=True
-        )
+        console.print(f"[yellow]fault: {escape(fault.what)}[/yellow]", soft_wrap=True)
+        console.print(f"  still works: {escape(fault.still)}", soft_wrap=True)
+        console.print(f"  what to do: {escape(fault.do)}", soft_wrap=True)
     if recording.meters:
         meter = recording.meters[-1]
         console.print(

@@ -200,6 +200,15 @@ def test_a_prompt_that_cannot_be_used(fails: Callable[..., list[str]], length: i
     assert said in fails("render", "--prompt", "x" * length, *SHORT, "--out", "OUT")[0]
 
 
+def test_a_prompt_of_no_words_is_refused_where_it_is_played_too(
+    fails: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    song = midi(tmp_path / "s.mid", mido.Message("note_on", note=36, velocity=90))
+    for prompt in ("", "  "):
+        lines = fails("play", song, "--prompt", prompt, *NO_MODEL, "--silent", "--out", "OUT")
+        assert "0 characters" in lines[0]
+
+
 @pytest.mark.parametrize("prompt", ["\udcff\udcfe bad", "half \ud83d"])
 def test_a_prompt_of_bytes_that_are_no_text(fails: Callable[..., list[str]], prompt: str) -> None:
     assert "not UTF-8" in fails("render", "--prompt", prompt, *NO_MODEL, "--out", "OUT")[0]

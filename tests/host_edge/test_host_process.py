@@ -182,6 +182,39 @@ def test_a_second_host_at_the_same_place_is_refused(host: HostProcess) -> None:
     assert host.process.poll() is None
 
 
+def test_a_host_that_is_killed_while_it_is_played_is_an_error_and_the_take_is_kept(tmp_path: Path) -> None:
+    file = mido.MidiFile()
+    file.tracks.append(mido.MidiTrack([mido.Message("note_on", note=36, velocity=90, time=0)]))
+    file.save(tmp_path / "a.mid")
+    (tmp_path / "pad.toml").write_text(PRESET)
+    with running_host("tiny", 1, (str(tmp_path),)) as mine:
+        words = [sys.executable, "-m", "descant.host.cli", "play", "a.mid", "--preset", "pad", "--silent"]
+        words += ["--out", "a.wav", "--endpoint", mine.endpoint, "--seconds", "10"]
+        play = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 60
+        while " opened: " not in mine.said():
+            assert time.monotonic() < until and play.poll() is None
+            time.sleep(0.01)
+        opened = time.monotonic()
+        while time.monotonic() - opened < 2:  # seconds of music, more than it is ahead of what is heard
+            time.sleep(0.01)
+        mine.process.kill()
+        said = play.communicate(timeout=60)[1].splitlines()
+    assert play.returncode == 1, said
+    wave = soundfile.read(tmp_path / "a.wav")[0]
+    assert wave.shape == (10 * RATE, 2)
+    silent = np.flatnonzero(wave.any(axis=1))[-1] / RATE if wave.any() else 0.0
+    gone, kept, do = said[-3:]
+    assert gone.startswith("The host is gone") and abs(silent - _seconds(gone)) < 0.06 and silent < 9
+    assert kept.startswith("a.wav holds the take so far") and do
+    fault = said.index("fault: The host stopped answering.")
+    assert said[fault + 1].startswith("  still works: ") and said[fault + 2].startswith("  what to do: ")
+
+
+def _seconds(line: str) -> float:
+    return float(re.findall(r"silent from ([0-9.]+) s on", line)[0])
+
+
 @pytest.mark.parametrize("there", ["a file", "a link", "a folder", "a lock of somebody else's"])
 def test_whatever_is_no_socket_stays_where_a_host_is_to_listen(tmp_path: Path, there: str) -> None:
     place, song = tmp_path / "host", tmp_path / "song"

@@ -146,6 +146,35 @@ def test_stopped_by_ctrl_c_it_says_so_and_leaves_no_host(tmp_path: Path) -> None
         os.killpg(run.pid, 0)
 
 
+def test_a_host_that_is_killed_leaves_a_take_a_report_and_an_error(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tools.first_light", "--silent", "--model", "tiny", "--out", str(tmp_path)]
+    run = subprocess.Popen(
+        [*words, "--seconds", "8", "--no-hum"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stderr is not None
+    said = iter(run.stderr.readline, "")
+    assert any("connected" in line for line in said)
+    assert any("0 of 8 s played" in line for line in said)
+    (host,) = _children(run.pid)
+    os.kill(host, signal.SIGKILL)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 1
+    lines = err.splitlines()[-3:]
+    assert lines[0].startswith("The host is gone") and "silent from" in lines[0], err
+    assert lines[1].startswith(f"{tmp_path} holds the take so far")
+    assert "HOST GONE" in out and "busy" not in out
+    assert (tmp_path / "first-light.txt").read_text() in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"first-light.{end}" for end in sorted(ENDS)]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def test_no_room_leaves_the_old_set_and_the_report_is_told_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
