@@ -70,7 +70,12 @@ def _unwritten(paths: Sequence[Path], done: Sequence[Path], error: OSError) -> H
 
 
 def _listed(paths: Sequence[Path]) -> str:
-    return " and ".join(filter(None, (", ".join(map(str, paths[:-1])), str(paths[-1]))))
+    """The names in a sentence, their folder said once where it is the same."""
+    folder = paths[0].parent
+    together = len(paths) > 1 and all(path.parent == folder for path in paths)
+    names = [path.name if together else str(path) for path in paths]
+    words = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{words} in {folder}" if together else words
 
 
 def check_writable(path: Path) -> None:
