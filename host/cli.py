@@ -77,6 +77,18 @@ def _file(text: str) -> Path:
     return Path(text)
 
 
+def _setting(text: str) -> tuple[str, float]:
+    """NAME=NUMBER; what is allowed is for the host to say."""
+    name, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not name or not math.isfinite(value):
+        raise typer.BadParameter(f"{text!r} is no NAME=NUMBER, such as guidance=3.")
+    return name, value
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from descant.host.edge.machine import version_of
@@ -128,6 +140,17 @@ def render(
     rate: Annotated[int, typer.Option(min=8000, max=384000, help="Sample rate of the file, Hz.")] = 48000,
     threads: Threads = 0,
     presets: PresetFolders = [],  # noqa: B006 - typer reads it, nobody writes to it
+    going_on: Annotated[
+        Path | None, typer.Option("--continue", help="A sound file to begin with and to go on from.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=NUMBER",
+            help="temperature, guidance, top_k, top_p or another parameter.",
+        ),
+    ] = None,
 ) -> None:
     """Make music offline, as fast as the machine allows; the same inputs give the same samples."""
     if prompt is None and not preset and midi is None and melody is None:
@@ -138,7 +161,19 @@ def render(
 
     run(
         Request(
-            out, prompt, melody, midi, preset, model, seconds, seed, rate, threads, tuple(map(str, presets))
+            out,
+            prompt,
+            melody,
+            midi,
+            preset,
+            model,
+            seconds,
+            seed,
+            rate,
+            threads,
+            tuple(map(str, presets)),
+            going_on,
+            tuple(map(_setting, settings or [])),
         )
     )
 

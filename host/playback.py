@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from torch import Tensor
 
 from descant.host.events import AudioOut, Wave
 from descant.host.pacing import Pacing
@@ -43,6 +44,7 @@ class Playback:
         self._deaf: set[int] = set()  # starts of streams of which that has been said
         self.guided = True  # whether new streams will be guided; those that are not cost half
         self.going_on: Generator | None = None  # a stream of a lost engine, for the next voice to carry on
+        self.begin_with: Tensor | None = None  # codes [K, F] of music that the first stream goes on from
 
     def oldest_changeable(self) -> int:
         """The first sample that every stream can still go back to."""
@@ -203,8 +205,9 @@ class Playback:
         if voice is None:
             seed = _mixed(self._seed, cue.at_sample)
             stream = None if cue.by_trigger else self.going_on
-            voice = Voice(self._model, self._resampler, cue.at_sample, seed, self.guided, stream)
-            self.going_on = None
+            prompt = None if stream is not None else self.begin_with
+            voice = Voice(self._model, self._resampler, cue.at_sample, seed, self.guided, stream, prompt)
+            self.going_on = self.begin_with = None
             self._voices[cue.at_sample] = voice
             self._fit(voice, self._cues.index(cue))
         return voice

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 from descant.host.engine import Engine
 from descant.host.errors import HostError
@@ -65,11 +66,13 @@ def render(
     seconds: float,
     hello: SessionHello,
     progress: Callable[[float], None] | None = None,
+    begin_with: Tensor | None = None,
 ) -> Rendered:
     """So many seconds of a performance.
 
     events: in order of at_sample; each acts at its own position, to the frame. seconds: 0 < seconds <= 14400.
-    hello: rate, channels, preset and seed. progress: told the share that is done, 0..1.
+    hello: rate, channels, preset and seed. progress: told the share that is done, 0..1. begin_with: codes of
+    music that the first stream sounds first, and goes on from; see MusicModel.prompt_codes.
     Errors: HostError for a length or hello that cannot be served. Bad events are in the result's `faults`.
     """
     if not 0 < seconds <= 4 * 3600:
@@ -78,6 +81,7 @@ def render(
         )
     engine = Engine(model, presets)
     engine.open(SESSION, hello)
+    engine.session(SESSION).playback.begin_with = begin_with
     total = round(seconds * hello.sample_rate)
     out = Rendered(np.zeros((hello.channels, total), np.float32))
     out.take(engine.handle(SESSION, Mode(0, "offline")))

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from descant.host.events import Wave
 from descant.host.resample import Resampler
@@ -33,7 +34,8 @@ class Voice:
     last. fade_in, fade_out: samples over which it rises from start and falls from end.
     guided: whether guidance other than 1 will be wanted; where it is all the same, the stream is begun so, or
     made so on its way. going_on: a stream to carry on instead of beginning a new one; its next frame is heard
-    at start. deaf: guidance was wanted that this stream cannot be given any more; others go on.
+    at start. prompt: codes [K, F] of music that the stream begins with, and goes on from.
+    deaf: guidance was wanted that this stream cannot be given any more; others go on.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Voice:
         seed: int,
         guided: bool = True,
         going_on: Generator | None = None,
+        prompt: Tensor | None = None,
     ) -> None:
         self.start = start
         self.end: int | None = None
@@ -56,7 +59,7 @@ class Voice:
         self._resampler = resampler
         codec = model.spec.codec
         self._hop, self._ahead, self._lookahead = codec.hop_length, codec.lookahead_frames, codec.lookahead
-        self._generator = going_on
+        self._generator, self._prompt = going_on, prompt
         self._zero = going_on.position if going_on is not None else 0  # the frame heard at `start`
         self._telling = Telling(model.spec, resampler.target_rate, start, self._zero)
         self._given: Scene | None = None  # what the generator follows now; None: it must be told
@@ -226,6 +229,7 @@ class Voice:
             sampling=self._sampling(scene, True),
             max_rewind=MAX_REWIND,
             guided=self._guided or scene.guidance != 1.0,
+            prompt=self._prompt,
             **self._telling.all(scene),
         )
 

@@ -36,7 +36,7 @@ class Performance:
 
     song: None for the prompt and the hum alone, at the preset's tempo. prompt: words put on pad 0 and played
     from the start. first_pad: press pad 0 at the start as it is. seconds: how long to listen (None: the song
-    and two bars more; needed without a song).
+    and two bars more; needed without a song). settings: parameters from the start, see preset.PARAMETERS.
     """
 
     song: Song | None = None
@@ -44,6 +44,7 @@ class Performance:
     prompt: str = ""
     first_pad: bool = False
     seconds: float | None = None
+    settings: tuple[tuple[str, float], ...] = ()
 
     @property
     def length(self) -> Fraction:
@@ -64,6 +65,7 @@ def cues(performance: Performance, sample_rate: int) -> list[wire.Message]:
     if song is not None:
         times = sorted(time for time in _transport_times(song, end) if time < end)
         messages += [_transport(song, time, sample_rate) for time in times]
+    messages += [wire.Parameter(name=name, value=value, at_sample=0) for name, value in performance.settings]
     if performance.prompt:
         messages.append(wire.Prompt(slot=0, text=performance.prompt, at_sample=0))
     elif performance.first_pad:

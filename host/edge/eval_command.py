@@ -73,17 +73,8 @@ def windows(model: str | None, minutes: float, threads: int, out: Path | None) -
     with console.status("loading") as status:
         found = measure(model, minutes, lambda what: status.update(what))
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in (
-        "form",
-        "frames",
-        "windows",
-        "p50 ms",
-        "p99 ms",
-        "longest",
-        "columns",
-        "late",
-    ):
-        table.add_column(name, justify="left" if name == "form" else "right")
+    for name in ("form", "frames", "win", "p50", "p99", "max", "late", "cols", "work", "max", "over"):
+        table.add_column(name, justify="left" if name == "form" else "right", no_wrap=True)
     for row in found:
         table.add_row(
             row.form,
@@ -92,11 +83,17 @@ def windows(model: str | None, minutes: float, threads: int, out: Path | None) -
             f"{row.p50:.1f}",
             f"{row.p99:.1f}",
             f"{row.longest:.1f}",
-            str(row.most_columns),
             str(row.over_budget),
+            str(row.most_columns),
+            f"{row.work_p50:.1f}",
+            f"{row.work_longest:.1f}",
+            str(row.work_over),
         )
     console.print(table)
-    console.print("gaps between frames; columns: most between two; late: gaps above a frame's budget")
+    console.print(
+        "p50, p99, max: gaps between frames, ms; late: above a frame's budget; cols: most between two"
+    )
+    console.print("work: median processor time of a frame, ms, and the most; over: above a frame's budget")
     console.print(f"budget of a frame: {found[0].budget:.1f} ms; {found[0].model}, {threads} threads")
     if out is not None:
         entry = {"stamp": machine.stamp(), "rows": [asdict(row) for row in found]}

@@ -21,6 +21,8 @@ class Gaps:
     """form: of the stream. p50, p99, longest: milliseconds from frame to frame. budget: of a frame.
 
     most_columns: columns of the language model run between two frames. over_budget: gaps above the budget.
+    work_p50, work_longest: milliseconds of processor time that a frame took, and work_over: frames that took
+    more than the budget; on a machine that others use, too, these and the columns tell what the model needs.
     """
 
     model: str
@@ -32,6 +34,9 @@ class Gaps:
     longest: float
     most_columns: int
     over_budget: int
+    work_p50: float
+    work_longest: float
+    work_over: int
     budget: float
 
 
@@ -74,11 +79,12 @@ def _play(model: MusicModel, what: str, form: Form, minutes: float, progress: Ca
     stream = model.stream("warm piano and slow drums", seed=1, form=form, max_rewind=0)
     for _ in range(10):  # the first frames fill the lags
         stream.step()
-    gaps, columns, windows = [], [], {0}
+    gaps, work, columns, windows = [], [], [], {0}
     before = stream.columns_run
     for number in range(frames):
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         stream.step()
+        work.append(1000 * (time.process_time() - worked))
         gaps.append(1000 * (time.perf_counter() - began))
         columns.append(stream.columns_run - before)
         before = stream.columns_run
@@ -97,5 +103,8 @@ def _play(model: MusicModel, what: str, form: Form, minutes: float, progress: Ca
         longest=float(ordered[-1]),
         most_columns=max(columns),
         over_budget=sum(gap > budget for gap in gaps),
+        work_p50=float(torch.tensor(sorted(work)).quantile(0.5)),
+        work_longest=max(work),
+        work_over=sum(spent > budget for spent in work),
         budget=budget,
     )

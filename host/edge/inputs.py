@@ -7,7 +7,7 @@ Knows nothing about models, but how a melody is heard in a clip.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from descant.host.edge.midi_file import Song, read_midi_file
 from descant.host.edge.store import Wave, read_wav
 from descant.host.errors import HostError
 from descant.host.events import Capture
-from descant.host.preset import MAX_PROMPT_CHARS, Preset
+from descant.host.preset import MAX_PROMPT_CHARS, PARAMETERS, Preset
 
 EMBEDDED = "embedded"
 DEFAULT_SECONDS = 10.0
@@ -129,6 +129,18 @@ def check_hum_bar(performance: Performance) -> None:
             _NOTHING,
             "Name an earlier bar; bar 0 is the first.",
         )
+
+
+def check_settings(settings: Sequence[tuple[str, float]]) -> None:
+    """Raise HostError for a parameter that no session has, or a value that it may not have."""
+    for name, value in settings:
+        if name not in PARAMETERS:
+            raise HostError(
+                f"There is no parameter {name!r}.", _NOTHING, f"Use one of: {', '.join(PARAMETERS)}."
+            )
+        low, high, does = PARAMETERS[name]
+        if not low <= value <= high:
+            raise HostError(f"{name} is {value:g}; allowed: {low:g}..{high:g}.", _NOTHING, f"It is {does}.")
 
 
 def check_prompt(prompt: str) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +18,21 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from descant.host.edge.cues import Performance, cues
-from descant.host.edge.inputs import check_melody, read_performance, unbound
+from descant.host.edge.inputs import DEFAULT_SECONDS, check_melody, check_settings, read_performance, unbound
 from descant.host.edge.preset_files import choose_preset
 from descant.host.edge.settings import apply_threads, default_threads
-from descant.host.edge.store import check_sound_file, write_wav
+from descant.host.edge.store import Clip, check_sound_file, read_wav, write_wav
 from descant.host.errors import HostError
 from descant.host.events import SessionHello, Wave
 from descant.host.preset import Preset
 from descant.host.translate import to_event
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from descant.model import MusicModel
 
+MAX_BEFORE = 600.0  # seconds of music to go on from
 LINE_EVERY = 3.0  # seconds between two lines of progress, where there is no terminal for a bar
 
 
@@ -48,12 +51,27 @@ class Request:
     rate: int
     threads: int
     presets: tuple[str, ...]
+    going_on: Path | None = None
+    settings: tuple[tuple[str, float], ...] = ()
 
 
 def run(request: Request) -> None:
     """Thread: main. Render and write. Raises HostError or ModelError; then nothing was written."""
     presets, preset = choose_preset(request.presets, request.preset, "Nothing was written.")
-    performance = read_performance(request.prompt, request.midi, request.melody, 0, request.seconds, True)
+    check_settings(request.settings)
+    before = None if request.going_on is None else read_wav(request.going_on, MAX_BEFORE)
+    seconds = request.seconds
+    if before is not None and seconds is None and request.midi is None:
+        seconds = before.seconds + DEFAULT_SECONDS
+    performance = read_performance(request.prompt, request.midi, request.melody, 0, seconds, True)
+    performance = replace(performance, settings=request.settings)
+    if before is not None and before.seconds >= performance.length:
+        raise HostError(
+            f"{request.going_on} lasts {before.seconds:.1f} s, all of the {float(performance.length):.1f} s "
+            "that were asked for.",
+            "Nothing was written.",
+            "Ask for more with --seconds.",
+        )
     if (unheard := unbound(performance, preset)) is not None:
         print(unheard, file=sys.stderr)
     check_sound_file(request.out)
@@ -81,7 +99,7 @@ def run(request: Request) -> None:
             if not console.is_terminal:
                 lines.tell(share)
 
-        wave = _rendered(request, performance, preset, presets, model, progress)
+        wave = _rendered(request, performance, preset, presets, model, before, progress)
     finished = time.monotonic()
     write_wav(request.out, wave, request.rate)
     seconds = wave.shape[1] / request.rate
@@ -119,6 +137,7 @@ def _rendered(
     preset: Preset,
     presets: dict[str, Preset],
     model: MusicModel,
+    before: Clip | None,
     progress: Callable[[float], None],
 ) -> Wave:
     """[C, T] float32 at the request's rate."""
@@ -130,10 +149,26 @@ def _rendered(
     if performance.hum is not None:
         # a clip this model cannot follow is refused now, not after minutes of work
         model.conditions(None, melody=(performance.hum.wave, performance.hum.sample_rate))
+    begin_with = None if before is None else _codes(model, before)
     events = [to_event(message) for message in cues(performance, request.rate)]
-    rendered = render(model, presets, events, float(performance.length), hello, progress)
+    rendered = render(model, presets, events, float(performance.length), hello, progress, begin_with)
+    asked = bool(request.preset or request.midi)  # for the controls of a preset, which a prompt alone is not
     for fault in rendered.faults:
         if fault.severity != "info":
             raise HostError(fault.what, "Nothing was written.", fault.do)
-        print(f"note: {fault.what}; {fault.do}", file=sys.stderr, flush=True)
+        if asked:
+            print(f"note: {fault.what}; {fault.do}", file=sys.stderr, flush=True)
     return rendered.wave
+
+
+def _codes(model: MusicModel, before: Clip) -> Tensor:
+    """The music to go on from, as the model's codes [K, F]. Raises HostError for more than it can hear."""
+    lm, seconds = model.spec.lm, before.seconds
+    if lm.window is not None and seconds * model.spec.frame_rate >= lm.window:
+        raise HostError(
+            f"The music to go on from lasts {seconds:.1f} s; {model.spec.name} hears less than "
+            f"{lm.window / model.spec.frame_rate:g} s.",
+            "Nothing was written.",
+            "Give its latest seconds: half of that leaves room for what comes.",
+        )
+    return model.prompt_codes((before.wave, before.sample_rate))

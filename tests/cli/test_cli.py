@@ -164,6 +164,26 @@ def test_a_melody_that_cannot_be_used(
     assert said in fails("play", song, "--hum", path, "--silent", *NO_MODEL)[0]
 
 
+def test_music_goes_on_from_a_file_under_settings(
+    run: Run, fails: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    first, other, given = tmp_path / "a.wav", tmp_path / "b.wav", wav(tmp_path / "given.wav", tone(0.5))
+    words = ("render", "-p", "piano", "--model", "tiny", "--rate", RATE, "--continue", given)
+    for path, more in ((first, ("--set", "temperature=0")), (other, ("--set", "temperature=1.5"))):
+        code, _, err = run(*words, "--seconds", "1", *more, "--out", path)
+        assert code == 0, err
+    waves = [soundfile.read(path)[0] for path in (first, other)]
+    known = RATE // 2 - RATE // 50  # what was given is heard first, whatever comes of it
+    assert np.array_equal(waves[0][:known], waves[1][:known]) and np.abs(waves[0][:known]).max() > 0
+    assert not np.array_equal(waves[0], waves[1]) and len(waves[0]) == RATE
+    assert "all of the 0.4 s" in fails(*words, "--seconds", "0.4", "--out", "OUT")[0]
+    code, _, err = run(*words, "--out", first)
+    assert code == 0 and len(soundfile.read(first)[0]) == RATE * 21 // 2, err
+    for setting, said in (("guidance=99", "allowed: 1..8"), ("nothing=1", "no parameter 'nothing'")):
+        assert said in fails(*words, *NO_MODEL, "--set", setting, "--out", "OUT")[0]
+    assert run(*words, "--set", "guidance", "--out", first)[0] == 2
+
+
 def test_a_melody_without_a_pitch_is_none_for_the_model_that_ships(
     fails: Callable[..., list[str]], tmp_path: Path
 ) -> None:

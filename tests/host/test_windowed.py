@@ -24,7 +24,7 @@ from descant.host.render import render, replay
 from descant.host.schedule import Scene
 from descant.host.telling import Placed, Telling
 from descant.host.transport import Grid, Timeline
-from descant.model import ControlSpec, LmSpec, ModelSpec, MusicModel, tiny_model
+from descant.model import ControlSpec, LmSpec, ModelSpec, MusicModel, Sampling, tiny_model
 from descant.model.conditions.controls import make_track
 from descant.model.conditions.prefix_chroma import PrefixChroma
 from descant.model.conditions.prefix_track import Place, prefix_vectors
@@ -180,6 +180,21 @@ def test_what_stands_before_the_music_is_heard_as_the_reference_hears_it(client,
     assert heard.shape == (75, 12) and torch.equal(heard, reference[:75])
     rows = torch.from_numpy(np.asarray(told))
     assert bool((rows.sum(1) == 1).all()) and len(set(rows.argmax(1).tolist())) > 2
+
+
+def test_a_render_goes_on_from_music_as_the_model_does(windowed, presets):
+    """Greedily, so that the host's seeds do not matter: what is heard is the model's own continuation."""
+    codes = windowed.prompt_codes((noises(0.4), 16_000))
+    hello = SessionHello(32_000, channels=1, preset="pads")
+    song = [Parameter(0, "temperature", 0.0), Parameter(0, "guidance", 2.0), Trigger(0, 0)]
+    heard = render(windowed, presets, song, 1.2, hello, begin_with=codes).wave
+    text = presets["pads"].prompts[0].text
+    stream = windowed.stream(text, prompt=codes, sampling=Sampling(0.0, 64, 0.0, 2.0))
+    whole = torch.cat([stream.step() for _ in range(60)], dim=-1).numpy()
+    assert codes.shape == (4, 20) and torch.equal(stream.tokens[:, :20], codes)
+    assert np.abs(heard[:, 200:] - whole[:, 200 : heard.shape[1]]).max() < 1e-5
+    with_none = render(windowed, presets, song, 1.2, hello).wave
+    assert first_difference(with_none, heard) is not None
 
 
 def test_a_melody_of_other_bins_is_followed_and_resumed(client, presets):
