@@ -20,6 +20,7 @@ from descant.host.edge import parity_oracle as oracle
 from descant.host.edge.parity_oracle import Size
 from descant.model import MusicModel, Sampling, load_model
 from descant.model.checkpoints import load_codec
+from descant.model.conditions.prefix_chroma import PrefixChroma
 from descant.model.lm.inputs import LmInputs
 
 FAMILIES = {
@@ -114,8 +115,19 @@ def codec_rows(form: str, config: dict[str, Any], seconds: float) -> Iterator[Ro
             yield Row(name, "streamed codes against whole", _encoded(ours, wave, codes), 0, "codes")
 
 
+def chroma_rows() -> Iterator[Row]:
+    """What a melody model is given of a clip, of several lengths and numbers of bins."""
+    for seconds, bins in ((30.0, 12), (3.3, 12), (0.2, 12), (30.0, 8)):
+        wave = _noise(round(seconds * 32000))
+        ours, theirs = PrefixChroma(bins).frames(wave, 32000), oracle.chroma(wave, bins)
+        yield Row(f"melody, {bins} bins", f"chroma of {seconds:g} s", unequal(ours, theirs), 0, "codes")
+    silence = oracle.chroma(torch.zeros(2), 12)
+    null = PrefixChroma().fit(silence, 235)
+    yield Row("melody, 12 bins", "no melody", unequal(PrefixChroma().null(235), null), 0, "codes")
+
+
 def report(sizes: list[str], progress: Callable[[str], None]) -> list[Row]:
-    """Thread: main. The whole table, tiny and odd families and the codecs always, others as named."""
+    """Thread: main. The whole table: the sizes named, a melody's chroma and the codecs always."""
     oracle.need_transformers()
     rows: list[Row] = []
     for size in sizes:
@@ -123,6 +135,7 @@ def report(sizes: list[str], progress: Callable[[str], None]) -> list[Row]:
             began = time.monotonic()
             rows += musicgen_rows(oracle.SIZES[size], family)
             progress(f"{family}, {size}: {time.monotonic() - began:.0f} s")
+    rows += chroma_rows()
     for form, config in oracle.CODECS.items():
         began = time.monotonic()
         rows += codec_rows(form, config, 1.3)

@@ -6,9 +6,12 @@ does not; Hugging Face's random codebooks are all zero, so they are filled.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -194,6 +197,37 @@ def ids_of(prompts: list[str]) -> tuple[Tensor, Tensor]:
     longest = max(map(len, rows))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
     return ids, torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+
+
+def chroma(wave: Tensor, bins: int) -> Tensor:
+    """What transformers' MusicgenMelodyFeatureExtractor hears in [T] at 32 kHz: [F, bins].
+
+    It asks torchaudio for the spectrogram; where that is missing, it is given one by the documented formula.
+    """
+    name = "transformers.models.musicgen_melody.feature_extraction_musicgen_melody"
+    theirs = importlib.import_module(name)
+    lacking = not hasattr(theirs, "torchaudio")
+    if lacking:
+        vars(theirs)["torchaudio"] = SimpleNamespace(transforms=SimpleNamespace(Spectrogram=_spectrogram))
+    try:
+        extractor = theirs.MusicgenMelodyFeatureExtractor(num_chroma=bins)
+        features: Tensor = extractor(wave, sampling_rate=32000, return_tensors="pt")["input_features"][0]
+    finally:
+        if lacking:
+            del vars(theirs)["torchaudio"]
+    return features
+
+
+def _spectrogram(n_fft: int, win_length: int, hop_length: int, **rest: Any) -> Callable[[Tensor], Tensor]:
+    """torchaudio.transforms.Spectrogram as the extractor uses it: power 2, centred, scaled by the window."""
+    assert rest == {"power": 2, "center": True, "pad": 0, "normalized": True}, rest
+    window = torch.hann_window(win_length)
+
+    def run(wave: Tensor) -> Tensor:
+        spectra = torch.stft(wave, n_fft, hop_length, win_length, window, return_complex=True)
+        return (spectra / window.pow(2).sum().sqrt()).abs().pow(2)
+
+    return run
 
 
 def greedy_codes(

@@ -30,6 +30,12 @@ def test_a_saved_model_is_the_reference(family: str, size: str) -> None:
     assert {f"greedy codes, {frames} frames, guided", f"greedy codes, {frames} frames, unguided"} <= checks
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_melody_is_heard_as_the_reference_hears_it() -> None:
+    rows = list(parity.chroma_rows())
+    assert len(rows) == 5 and [row for row in rows if not row.passed] == []
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_musicgen_small_is_the_reference_at_its_full_shape() -> None:
@@ -60,7 +66,7 @@ def test_the_table_shows_a_difference_and_the_command_fails(
     monkeypatch.setattr(parity_oracle, "make_codec", changed)
     monkeypatch.setattr(parity_oracle, "CODECS", {"32 kHz": parity_oracle.TINY.codec})
     monkeypatch.setattr(parity, "FAMILIES", {})
-    with pytest.raises(HostError, match="1 of 4 checks are out of tolerance"):
+    with pytest.raises(HostError, match="1 of 9 checks are out of tolerance"):
         eval_command.parity(["tiny"], tmp_path / "rows.json")
     assert "differs" in capsys.readouterr().out
     rows = json.loads((tmp_path / "rows.json").read_bytes())
