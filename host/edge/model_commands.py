@@ -24,7 +24,7 @@ from rich.table import Table
 from descant.host.edge.known_models import KNOWN, known_model
 from descant.host.edge.model_store import Hub, Offer, not_here, partial, pull, pulled, remove
 from descant.host.errors import HostError
-from descant.model import CodecSpec, ModelSpec
+from descant.model import CodecSpec, ModelError, ModelSpec
 from descant.model.checkpoints.pulled import Manifest, find, models_folder, read_manifest
 
 
@@ -74,10 +74,22 @@ def pull_model(name: str, revision: str | None, yes: bool, pickles: bool) -> Non
     _agree(f"Pull {name} under this licence?", yes, console)
     manifest = _with_bar(hub, offer, console)
     console.print(
-        f"{name} is ready: {_size(manifest.size)}, sha256 of every file checked. "
-        f"Try: descant render --model {name} --prompt TEXT --out FILE",
+        f"{name} is ready: {_size(manifest.size)}, sha256 of every file checked. {_use_of(name)}",
         soft_wrap=True,
     )
+
+
+def _use_of(name: str) -> str:
+    """What can be done now with a model that was pulled; of pickles, how they become one."""
+    from descant.model.checkpoints import read_spec
+
+    try:
+        spec = read_spec(name)
+    except ModelError as error:
+        return error.do
+    if isinstance(spec, ModelSpec):
+        return f"Try: descant render --model {name} --prompt TEXT --out FILE"
+    return "Models whose files name it use it."
 
 
 def show_model(name: str) -> None:

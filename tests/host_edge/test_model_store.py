@@ -368,6 +368,17 @@ def test_a_flipped_bit_of_a_pulled_file_is_found_when_it_is_loaded(hub: SmallHub
         load_model(NAME)
 
 
+def test_what_can_be_done_with_it_is_said_after_a_pull(
+    hub: SmallHub, run: Run, model_files: Any, tmp_path: Path
+) -> None:
+    hub.files[NAME] = model_files
+    codec = save(make_codec(), tmp_path / "codec", tokenizer=False)
+    hub.files["facebook/encodec_32khz"] = {path.name: path.read_bytes() for path in codec.iterdir()}
+    assert f"descant render --model {NAME}" in run("models", "pull", NAME, "--yes")[2]
+    said = run("models", "pull", "facebook/encodec_32khz", "--yes")[2]
+    assert "descant render" not in said and "name it" in said
+
+
 def test_a_codec_is_pulled_and_shown(hub: SmallHub, run: Run, tmp_path: Path) -> None:
     folder = save(make_codec(), tmp_path / "codec", tokenizer=False)
     hub.files["facebook/encodec_32khz"] = {path.name: path.read_bytes() for path in folder.iterdir()}
