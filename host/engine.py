@@ -104,6 +104,9 @@ class Engine:
 
     def work(self) -> list[tuple[int, HostOutput]]:
         """One slice: at most one model frame for the most urgent session; [] when nothing is wanted."""
+        for number, seat in self._open.items():
+            if (answer := seat.session.synced()) is not None:
+                return [(number, answer)]
         waiting = [(number, seat) for number, seat in self._open.items() if seat.session.wants_work()]
         waiting.sort(key=lambda pair: pair[1].session.seconds_left)
         began = self._timer() if self._timer else 0.0

@@ -194,6 +194,20 @@ class Goodbye:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Sync:
+    """The client waits, offline, for the audio before `until`. playhead, free_samples: as of a Heartbeat.
+
+    sequence: names it in the answer.
+    """
+
+    at_sample: int
+    playhead: int
+    free_samples: int
+    until: int
+    sequence: int
+
+
 HostEvent = (
     Trigger
     | NoteOn
@@ -207,6 +221,7 @@ HostEvent = (
     | Capture
     | Mode
     | Heartbeat
+    | Sync
     | Goodbye
 )
 
@@ -276,4 +291,12 @@ class ResumeOut:
     snapshot: bytes = field(repr=False)
 
 
-HostOutput = AudioOut | PlanOut | MeterOut | FaultOut | ResumeOut
+@dataclass(frozen=True)
+class SyncedOut:
+    """All audio that the Sync of that sequence waits for has been given out."""
+
+    at_sample: int
+    refers_to: int
+
+
+HostOutput = AudioOut | PlanOut | MeterOut | FaultOut | ResumeOut | SyncedOut

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from descant.host.events import Heartbeat
+from descant.host.events import Heartbeat, Sync
 
 LEAD_MS = (60.0, 2000.0)
 COMMIT_MS = (20.0, 1000.0)
@@ -76,6 +76,11 @@ class Pacing:
         """After a heartbeat that is not stale: the playhead is where it says. Credit is bounded."""
         credit = min(max(beat.free_samples, 0), MAX_CREDIT_SECONDS * self.rate)
         return replace(self, playhead=beat.playhead, credit=credit, jumps=beat.jumps, sequence=beat.sequence)
+
+    def synced(self, sync: Sync) -> Pacing:
+        """After an offline client's word of where it is. It comes in its turn: it is never stale."""
+        credit = min(max(sync.free_samples, 0), MAX_CREDIT_SECONDS * self.rate)
+        return replace(self, playhead=sync.playhead, credit=credit)
 
     def resumed(self, playhead: int, offline: bool, jumps: int | None) -> Pacing:
         """As it was in a lost engine, but without credit: nothing is made before the client is heard

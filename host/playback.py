@@ -78,6 +78,10 @@ class Playback:
         cue = self._next_start(self.sent)
         return bool(self._due(self.sent)) or (cue is not None and cue.at_sample < pacing.limit)
 
+    def follows(self, schedule: Schedule) -> bool:
+        """Whether what was sent is what the schedule says."""
+        return schedule.version == self._version
+
     @property
     def sounding(self) -> bool:
         """Whether music is due at the first sample not sent yet."""

@@ -19,6 +19,7 @@ from descant.host.events import (
     Mode,
     PresetChange,
     Prompt,
+    Sync,
     TransportEvent,
 )
 from descant.host.hum import Chroma, ChromaOf, ClipReader, melody_on_grid
@@ -120,7 +121,7 @@ class Score:
                 at = max(event.at_sample, changeable)
                 self.schedule.cue(Cue(at, "start", self.samples(START_FADE_MS), 0, by_trigger=False))
                 return Outcome(restart=at)
-            case Heartbeat() | Mode() | Goodbye():
+            case Heartbeat() | Sync() | Mode() | Goodbye():
                 return Outcome()
         at = max(event.at_sample, changeable)
         match action_of(event, self.preset):

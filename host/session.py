@@ -22,6 +22,8 @@ from descant.host.events import (
     PlanOut,
     PresetChange,
     SessionHello,
+    Sync,
+    SyncedOut,
 )
 from descant.host.hum import ChromaOf
 from descant.host.lacking import Lacking, controls_named
@@ -66,6 +68,8 @@ class Session:
         self._resumed = False  # from a lost engine, and nothing has been made since
         self._unheard = False  # resumed, and the client not heard since
         self._excused = 0  # before this sample, being late is a lost engine's doing and told already
+        self._awaited: Sync | None = None  # what an offline client waits for
+        self._in_step = False  # it waits for each block: nothing is made while it does not
         self.restarted = False  # a stream was begun anew for being late; whoever reports it sets this back
 
     @property
@@ -102,6 +106,11 @@ class Session:
         match event:
             case Heartbeat():
                 return self._heard(event)
+            case Sync():
+                self.pacing = self.pacing.synced(event)
+                self.score.prune(self.playback.needed_from(self.pacing.playhead))
+                self._awaited, self._in_step = event, True
+                return []
             case Mode():
                 self.pacing = replace(self.pacing, offline=event.mode == "offline")
                 return []
@@ -163,11 +172,28 @@ class Session:
         outputs: list[HostOutput] = [*(yield from self.playback.make(self.score.schedule, self.pacing))]
         return [*outputs, _deaf(self.playback.sent)] if self.playback.grown_deaf() else outputs
 
+    def synced(self) -> SyncedOut | None:
+        """The answer to an offline client that waits, once what it waits for has been given out."""
+        awaited = self._awaited
+        if (
+            awaited is None
+            or self._working is not None
+            or (self.wants_work() and not self._given_out(awaited.until))
+        ):
+            return None
+        self._awaited = None
+        return SyncedOut(awaited.at_sample, awaited.sequence)
+
+    def _given_out(self, until: int) -> bool:
+        return self.playback.sent >= until and self.playback.follows(self.score.schedule)
+
     def wants_work(self) -> bool:
         """Whether go_on() would do something now."""
         if self._working is not None:
             return True
-        return not self.closed and self.playback.wanted(self.score.schedule, self.pacing)
+        if self.closed or (self._in_step and self._awaited is None):
+            return False  # else it would depend on chance which changes meet audio that was sent already
+        return self.playback.wanted(self.score.schedule, self.pacing)
 
     def fail(self) -> None:
         """After an error in a stream: silence, until a trigger begins anew."""

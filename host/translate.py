@@ -31,6 +31,8 @@ from descant.host.events import (
     ResumeOut,
     SessionHello,
     SessionWelcome,
+    Sync,
+    SyncedOut,
     TransportEvent,
     Trigger,
 )
@@ -125,6 +127,8 @@ def to_event(message: wire.Message) -> HostEvent:
                 jumps=message.jumps,
                 sequence=message.sequence,
             )
+        case wire.Sync():
+            return Sync(at, message.playhead, message.free_samples, message.until, message.sequence)
         case wire.Goodbye():
             return Goodbye(at, message.reason)
     raise _unexpected(message, "a message of a bridge")
@@ -198,6 +202,8 @@ def to_message(session: int, output: HostOutput) -> wire.Message:
                 still=_line(output.still),
                 do=_line(output.do),
             )
+        case SyncedOut():
+            return wire.Synced(session=session, at_sample=output.at_sample, refers_to=output.refers_to)
         case ResumeOut():
             raise AssertionError("snapshots stay in the host")
 

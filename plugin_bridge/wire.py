@@ -89,6 +89,8 @@ __all__ = [
     "Program",
     "Prompt",
     "Refused",
+    "Sync",
+    "Synced",
     "Transport",
     "Trigger",
     "Welcome",
@@ -176,6 +178,17 @@ class Mode(Message, frozen=True, eq=False):
     """Real time, or offline: the client reads as fast as audio comes, and waits for it."""
 
     mode: Literal["realtime", "offline"]
+
+
+@row(7, "bridge")
+class Sync(Message, frozen=True, eq=False):
+    """Offline: the bridge waits for audio. playhead, free_samples: as in a heartbeat, whose place it takes.
+    until: what it reads next ends before this sample. The host answers with `synced` once it has followed
+    all that was said before and sent what is heard before `until`."""
+
+    playhead: Position
+    free_samples: Annotated[int, u32()]
+    until: Position
 
 
 @row(16, "bridge")
@@ -317,6 +330,14 @@ class Fault(Message, frozen=True, eq=False):
     what: Line
     still: Line
     do: Line
+
+
+@row(36, "host")
+class Synced(Message, frozen=True, eq=False):
+    """Answer to `sync`: all audio that it asked for is on its way before this; what has not come is silence.
+    refers_to: the sequence of that sync."""
+
+    refers_to: Annotated[int, u32()]
 
 
 def refusal(error: WireError, refers_to: int = 0, session: int = 0) -> Refused:

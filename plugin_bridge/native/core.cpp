@@ -3,8 +3,11 @@
 #include "core.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <thread>
 
 namespace descant {
 
@@ -12,7 +15,15 @@ namespace {
 constexpr double RING_S = 2.5;  // past the playhead: the longest lead and some
 constexpr double GATE_MS = 10;  // to open or close
 constexpr double GAIN_MS = 10;
+constexpr uint32_t WET = 1024;  // samples filled at a time where there is an input
 constexpr uint8_t UNTOUCHED = 255, ALL_NOTES_OFF = 123, ALL_SOUND_OFF = 120;
+
+double patience_of_bounces()
+{
+    const char* said = std::getenv("DESCANT_PATIENCE");
+    const double seconds = said ? std::atof(said) : 30;
+    return seconds > 0 && seconds < 3600 ? seconds : 30;
+}
 
 constexpr const char* wire_names[N_PARAMETERS] = {
     PARAMETERS[0].wire, PARAMETERS[1].wire, PARAMETERS[2].wire, PARAMETERS[3].wire, PARAMETERS[4].wire,
@@ -21,10 +32,10 @@ constexpr const char* wire_names[N_PARAMETERS] = {
 static_assert(BEAT == 7 && !PARAMETERS[PLAY].wire, "the names above are all there are");
 } // namespace
 
-Core::Core(double sample_rate, uint32_t block_size, uint32_t channels, const char* name)
-    : link(shared_, report, wire_names), sample_rate_(sample_rate), block_size_(block_size), channels_(channels),
-      name_(name), shared_(channels, int64_t(RING_S * sample_rate)), playout_(channels, sample_rate, shared_.ring_samples),
-      song_(sample_rate)
+Core::Core(double sample_rate, uint32_t block_size, uint32_t channels, const char* name, uint32_t inputs)
+    : patience(patience_of_bounces()), link(shared_, report, wire_names), sample_rate_(sample_rate), block_size_(block_size), channels_(channels), inputs_(inputs),
+      name_(name), shared_(channels, int64_t(RING_S * sample_rate), inputs ? sample_rate : 0), playout_(channels, sample_rate, shared_.ring_samples),
+      song_(sample_rate), wet_(channels, std::vector<float>(WET))
 {
     for (uint32_t i = 0; i < N_INPUTS; ++i)
         sent_[i] = PARAMETERS[i].otherwise;
@@ -50,12 +61,19 @@ bool Core::ready(int64_t n) noexcept
     return playout_.ahead(wanted) >= wanted;
 }
 
-void Core::process(float* const* out, uint32_t n, const SongTime& song, const MidiEvent* events, uint32_t n_events,
+void Core::process(const float* const* in, float* const* out, uint32_t n, const SongTime& song, const MidiEvent* events, uint32_t n_events,
                    const std::atomic<float>* parameters) noexcept
 {
-    take_audio(2 * DESCANT_MAX_BLOCK_SAMPLES + 8 * int64_t(n));
+    if (song.offline != offline_)
+        follow_bounce(song.offline);
+    take_audio(bouncing() ? INT64_MAX : 2 * DESCANT_MAX_BLOCK_SAMPLES + 8 * int64_t(n));
 
-    const Step step = song_.advance(playout_.playhead, n, song);
+    Step step = song_.advance(playout_.playhead, n, song);
+    if (bouncing() && step.started && playout_.playhead > 0) { // the next bounce of a DAW that stays offline
+        follow_bounce(false);
+        follow_bounce(offline_ = true);
+        step = song_.advance(playout_.playhead, n, song);
+    }
     if (step.jumps && step.to != playout_.playhead) {
         const int64_t shift = step.to - playout_.playhead;
         const bool within = shift > 0 && playout_.ahead(shift) >= shift; // as if it had been played
@@ -91,13 +109,184 @@ void Core::process(float* const* out, uint32_t n, const SongTime& song, const Mi
         say_again(at);
     }
     say_parameters(at, parameters);
+    arm_note_ = inputs_ ? uint32_t(parameters[ARM_NOTE].load(std::memory_order_relaxed)) : 0;
     for (uint32_t i = 0; i < n_events; ++i)
         midi(events[i], at + std::min(events[i].offset, n ? n - 1 : 0));
 
-    playout_.read(out, n);
-    shape(out, n, parameters[GAIN].load(std::memory_order_relaxed));
+    if (in && inputs_)
+        record(in, n, at, step, parameters);
+    fill(in, out, n, parameters);
     shared_.place.store(Place::pack(playout_.playhead, jumps_), std::memory_order_release);
     underruns.store(playout_.underruns, std::memory_order_relaxed);
+}
+
+// The music, and with it the input; which is read before its memory is written.
+void Core::fill(const float* const* in, float* const* out, uint32_t n, const std::atomic<float>* parameters) noexcept
+{
+    const float gain = parameters[GAIN].load(std::memory_order_relaxed);
+    const auto music = [&](float* const* to, uint32_t part) {
+        if (bouncing())
+            read_bounced(to, part);
+        else
+            playout_.read(to, part);
+        if (offline_ && !bouncing())
+            open_ = false; // failed
+        shape(to, part, gain);
+    };
+    if (!in || !inputs_)
+        return music(out, n);
+    const float db = parameters[DRY].load(std::memory_order_relaxed);
+    const float dry = db <= PARAMETERS[DRY].low ? 0.0f : db == 0 ? 1.0f : std::pow(10.0f, db / 20);
+    const float step = float(4 * 1000 / (GAIN_MS * sample_rate_));
+    float* wet[DESCANT_MAX_CHANNELS];
+    for (uint32_t c = 0; c < channels_; ++c)
+        wet[c] = wet_[c].data();
+    for (uint32_t done = 0; done < n;) {
+        const uint32_t part = std::min(n - done, WET);
+        music(wet, part);
+        for (uint32_t i = 0; i < part; ++i) {
+            dry_ = dry_ < dry ? std::min(dry, dry_ + step) : std::max(dry, dry_ - step);
+            for (uint32_t c = 0; c < channels_; ++c) {
+                const float through = in[std::min(c, inputs_ - 1)][done + i];
+                wet[c][i] += std::isfinite(through) ? dry_ * through : 0.0f;
+            }
+        }
+        for (uint32_t c = 0; c < channels_; ++c)
+            std::memcpy(out[c] + done, wet[c], part * sizeof(float));
+        done += part;
+    }
+}
+
+// The input into its ring, and the clips that begin or end in this block.
+void Core::record(const float* const* in, uint32_t n, int64_t at, const Step& step, const std::atomic<float>* parameters) noexcept
+{
+    const int64_t here = shared_.input.written();
+    shared_.input.write(in, inputs_, n);
+    const bool armed = parameters[ARM].load(std::memory_order_relaxed) >= 0.5f || key_arms_;
+    const auto bars = uint32_t(parameters[COUNT_IN].load(std::memory_order_relaxed));
+    const auto cut = clip_clock_.advance(armed, step.known, step.transport, n, sample_rate_, bars);
+    Event event;
+    if (cut.end >= 0 && cut.begin < 0) {
+        event.kind = Event::CLIP_END;
+        event.index = clips_;
+        event.at_sample = at + cut.end;
+        event.amount = double(here + cut.end);
+        say(event);
+    }
+    if (cut.begin >= 0) {
+        event.kind = Event::CLIP_BEGIN;
+        event.index = ++clips_;
+        event.at_sample = at + cut.begin;
+        event.amount = double(here + cut.begin);
+        say(event);
+    }
+    report.recording.store(uint32_t(clip_clock_.state()), std::memory_order_relaxed);
+}
+
+// The last minute as a clip, from a bar line of the song on where there is one.
+void Core::take_last(int64_t at, const Step& step) noexcept
+{
+    const int64_t end = shared_.input.written();
+    int64_t begin = shared_.input.oldest();
+    if (step.known && step.transport.playing) {
+        const Transport& t = step.transport;
+        const double bar = 4.0 * t.numerator / t.denominator, per_beat = 60 / t.tempo * sample_rate_;
+        const double passed = t.beat - std::floor(t.beat / bar) * bar; // since the last line
+        const double bars = std::floor((double(end - begin) / per_beat - passed) / bar);
+        if (bars >= 0)
+            begin = std::max<int64_t>(begin, end - std::llround((bars * bar + passed) * per_beat));
+    }
+    Event event;
+    event.kind = Event::CLIP_BEGIN;
+    event.index = ++clips_;
+    event.at_sample = at - (end - begin);
+    event.amount = double(begin);
+    say(event);
+    event.kind = Event::CLIP_END;
+    event.amount = double(end);
+    say(event);
+}
+
+// A bounce begins or ends: what was played before is forgotten, here and (by another session) in the host.
+void Core::follow_bounce(bool offline) noexcept
+{
+    offline_ = offline;
+    forget_performance();
+    if (!offline) {
+        if (bouncing())
+            report.bounce = Report::NONE;
+        shared_.turns.fetch_add(1, std::memory_order_release);
+        return;
+    }
+    report.bounce = Report::RUNNING;
+    playout_.empty(0);
+    song_.forget();
+    open_ = true;
+    level_ = 1;
+    shared_.place.store(Place::pack(0, jumps_), std::memory_order_release);
+    const uint32_t turn = shared_.turns.fetch_add(1, std::memory_order_release) + 1;
+    await([&] { return push_jump(); });
+    await([&] { return shared_.turned.load(std::memory_order_acquire) == turn; });
+    take_audio(INT64_MAX);
+    playout_.empty(0);
+}
+
+void Core::forget_performance() noexcept
+{
+    has_start_ = false;
+    std::memset(held_, 0, sizeof(held_));
+    std::memset(controllers_, UNTOUCHED, sizeof(controllers_));
+    std::memset(touched_, 0, sizeof(touched_));
+    for (uint32_t i = 0; i < N_INPUTS; ++i)
+        sent_[i] = PARAMETERS[i].otherwise;
+    seen_parameters_ = false; // what differs from its default is told, as of a project that was just opened
+}
+
+// The block once all of it has come, a part of the ring after the other.
+void Core::read_bounced(float* const* out, uint32_t n) noexcept
+{
+    const auto most = uint32_t(shared_.ring_samples / 2);
+    float* at[DESCANT_MAX_CHANNELS];
+    for (uint32_t done = 0; done < n;) {
+        const uint32_t part = std::min(n - done, most);
+        for (uint32_t c = 0; c < channels_; ++c)
+            at[c] = out[c] + done;
+        Event event;
+        event.kind = Event::SYNC;
+        event.index = ++asked_;
+        event.at_sample = playout_.playhead;
+        event.amount = double(part + playout_.fade);
+        const auto anew = [&] { return shared_.welcomes.load(std::memory_order_acquire) != welcomes_; };
+        await([&] { return push_jump() && shared_.events.push(event); });
+        await([&] { return anew() || shared_.answered.load(std::memory_order_acquire) == asked_; });
+        if (anew())
+            report.bounce = Report::FAILED; // another session: what it makes is not what was begun
+        take_audio(INT64_MAX);
+        playout_.read(at, part);
+        done += part;
+    }
+}
+
+// Thread: audio, in a bounce only. Wait until it has come; false when no host has lived for so long: then it has failed.
+template <class Condition> bool Core::await(Condition come) noexcept
+{
+    using Clock = std::chrono::steady_clock;
+    const auto began = Clock::now();
+    auto lived = began;
+    while (bouncing()) {
+        if (come())
+            return true;
+        take_audio(INT64_MAX);
+        const auto state = LinkState(report.state.load(std::memory_order_relaxed));
+        if (shared_.turned == shared_.turns && (state == LinkState::LIVE || state == LinkState::OTHER_MODEL))
+            lived = Clock::now();
+        const auto since = [](Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); };
+        if (since(lived) > patience || since(began) > 20 * patience) // also a host that lives and never answers
+            report.bounce = Report::FAILED;
+        else
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    return false;
 }
 
 // Blocks that have come, into the playout ring; after `most` samples the rest waits for the next turn.
@@ -131,6 +320,10 @@ bool Core::push_jump() noexcept
 void Core::say(Event event) noexcept
 {
     event.at_sample = std::max<int64_t>(0, event.at_sample);
+    if (bouncing()) { // nothing is lost
+        await([&] { return push_jump() && shared_.events.push(event); });
+        return;
+    }
     if (!push_jump() || !shared_.events.push(event))
         dropped.store(dropped.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
@@ -181,7 +374,7 @@ void Core::say_parameters(int64_t at, const std::atomic<float>* parameters) noex
 {
     if (!seen_parameters_) { // what a project restored is no press of a button
         seen_parameters_ = true;
-        for (const ParameterId id : {PLAY, PRESET, PANIC})
+        for (const ParameterId id : {PLAY, PRESET, PANIC, TAKE_LAST})
             sent_[id] = parameters[id].load(std::memory_order_relaxed);
     }
     for (uint32_t i = 0; i < N_INPUTS; ++i) {
@@ -212,6 +405,8 @@ void Core::say_parameters(int64_t at, const std::atomic<float>* parameters) noex
             link.set_seed(uint64_t(value));
         } else if (i == PANIC && value >= 0.5f && before < 0.5f) {
             panic(at);
+        } else if (i == TAKE_LAST && value >= 0.5f && before < 0.5f && inputs_) {
+            take_last(at, Step{false, at, false, false, false, has_transport_, transport_});
         }
     }
 }
@@ -244,6 +439,10 @@ void Core::midi(const MidiEvent& in, int64_t at) noexcept
         break;
     default:
         return; // the wire has no words for it
+    }
+    if ((event.kind == Event::NOTE_ON || event.kind == Event::NOTE_OFF) && event.number + 1u == arm_note_) {
+        key_arms_ = event.kind == Event::NOTE_ON;
+        return;
     }
     if (event.kind == Event::NOTE_ON || event.kind == Event::NOTE_OFF)
         held_[event.midi_channel][event.number] = event.kind == Event::NOTE_ON ? event.value : 0;

@@ -2,6 +2,7 @@
 
 #include "link.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -23,11 +24,12 @@ using std::chrono::milliseconds;
 
 constexpr int HIGH_WATER = 256;
 constexpr int MESSAGES_A_TURN = 1024;
-constexpr auto LIVE_TURN = milliseconds(2), IDLE_TURN = milliseconds(10);
+constexpr auto LIVE_TURN = milliseconds(2), IDLE_TURN = milliseconds(10), BOUNCE_TURN = milliseconds(1);
 constexpr auto REPORT_AFTER = milliseconds(10); // of audio
 constexpr auto BEAT = milliseconds(DESCANT_HEARTBEAT_MS);
 constexpr auto SILENT = BEAT * DESCANT_HEARTBEAT_MISSES;
 constexpr auto GREET_AGAIN = milliseconds(2000), LOOK_AGAIN = milliseconds(500);
+constexpr uint16_t HUM_FAULT = 132; // the host's own code for a clip it cannot follow (host/translate.py)
 constexpr size_t EVENTS = 4096, BLOCKS = 1024;
 
 void ask_for_priority()
@@ -41,9 +43,9 @@ void ask_for_priority()
 }
 } // namespace
 
-Shared::Shared(uint32_t n_channels, int64_t n_ring)
+Shared::Shared(uint32_t n_channels, int64_t n_ring, double input_rate)
     : events(EVENTS), blocks(size_t(n_channels) * size_t(2 * n_ring + 2 * DESCANT_MAX_BLOCK_SAMPLES), BLOCKS),
-      channels(n_channels), ring_samples(n_ring)
+      input(input_rate), channels(n_channels), ring_samples(n_ring)
 {
 }
 
@@ -57,6 +59,7 @@ struct Link::Work {
         if (!socket)
             open();
         drain();
+        send_clip();
         greet();
         beat();
         wait();
@@ -88,7 +91,23 @@ private:
     void refresh()
     {
         const uint64_t seed = link.seed_.load(std::memory_order_relaxed);
+        const uint32_t turns = shared.turns.load(std::memory_order_acquire);
         const std::lock_guard<std::mutex> lock(link.mutex_);
+        if (turns != which) {
+            which = turns;
+            for_bounce = which & 1;
+            to_greet = to_greet || session || !awaiting; // a session that is just being asked for will do
+            if (session)
+                post(pack_goodbye(for_bounce ? "a bounce begins" : "a bounce ends", session, sequence));
+            session = 0;
+            if (live())
+                set(LinkState::LOOKING);
+        }
+        if (report.bounce.load(std::memory_order_relaxed) == Report::FAILED && !told_failure)
+            link.words_ = "The bounce is not complete: the host did not answer, or it was lost on the way.\n"
+                          "What was bounced before is right; the rest is silence.\n"
+                          "Start the host (descant host) and bounce again.\n";
+        told_failure = report.bounce.load(std::memory_order_relaxed) == Report::FAILED;
         if (version == link.version_ && seed == hello.seed)
             return;
         version = link.version_;
@@ -172,7 +191,9 @@ private:
         while (const Event* event = shared.events.front()) {
             if (event->kind == Event::JUMP)
                 jumps = event->index;
-            if (live() && !to_greet) {
+            if (event->kind == Event::CLIP_BEGIN || event->kind == Event::CLIP_END) {
+                follow_clip(*event); // sent once there is a session: the last minute is kept
+            } else if (live() && !to_greet) {
                 if (!say(*event))
                     return; // the socket is full: later
             } else if (event->kind != Event::JUMP) {
@@ -182,10 +203,45 @@ private:
         }
     }
 
+    void follow_clip(const Event& event)
+    {
+        if (event.kind == Event::CLIP_BEGIN)
+            clip = {true, event.index, 0, event.at_sample, int64_t(event.amount), int64_t(event.amount), -1};
+        else if (clip.open && clip.number == event.index)
+            clip.end = int64_t(event.amount);
+        report.clip = Report::SENDING;
+    }
+
+    // What of the clip has been recorded, in pieces; the last one closes it.
+    void send_clip()
+    {
+        while (clip.open && live() && !to_greet) {
+            const int64_t there = clip.end < 0 ? shared.input.written() : clip.end;
+            const auto n = uint32_t(std::clamp<int64_t>(there - clip.next, 0, DESCANT_MAX_BLOCK_SAMPLES));
+            const bool last = clip.end >= 0 && clip.next + n >= clip.end;
+            if (!last && n < DESCANT_MAX_BLOCK_SAMPLES)
+                return;
+            piece.resize(DESCANT_MAX_BLOCK_SAMPLES);
+            if (n == 0 || !shared.input.read(clip.next, piece.data(), n)) {
+                clip.open = false; // no host for more than a minute, or a clip of nothing
+                report.clip = Report::REFUSED;
+                return;
+            }
+            if (!post(pack_capture(clip.number, hello.sample_rate, clip.index, last, piece.data(), n, clip.at_sample, session, sequence)))
+                return;
+            clip.next += n;
+            ++clip.index;
+            if (last)
+                clip.open = false;
+        }
+    }
+
     bool say(const Event& event)
     {
         if (event.kind == Event::JUMP)
             return tell_place(event.at_sample, Clock::now());
+        if (event.kind == Event::SYNC)
+            return ask(event);
         std::string name;
         if (event.kind == Event::PARAMETER)
             name = link.names_[event.index];
@@ -210,18 +266,48 @@ private:
         if (place.jumps != (jumps & 0xFFFF))
             return;
         const auto now = Clock::now();
+        if (for_bounce) { // the host's clock is what was asked for, nothing else
+            if (has_told && now - told_at < BEAT)
+                return;
+            if (asked.open) // to a host at work the question is the sign of life
+                ask(asked.event);
+            else
+                tell_place(has_told ? told : place.playhead, now);
+            return;
+        }
         const int64_t moved = place.playhead - told;
         const bool far = moved < 0 || moved * 1000 >= REPORT_AFTER.count() * int64_t(hello.sample_rate);
         if (!has_told || far || now - told_at >= BEAT)
             tell_place(place.playhead, now);
-        const bool offline = link.offline_.load();
-        if (live() && offline != told_offline && post(pack_mode(offline, place.playhead, session, sequence)))
-            told_offline = offline;
+    }
+
+    // A bounce waits for the audio up to there; until it has come the host's clock stands.
+    bool ask(const Event& event)
+    {
+        const int64_t until = event.at_sample + int64_t(event.amount);
+        const auto free = uint32_t(event.amount);
+        const uint32_t first = asked.open ? asked.first : sequence;
+        if (!post(pack_sync(event.at_sample, free, until, session, sequence)))
+            return false;
+        asked = {true, first, event};
+        told = event.at_sample;
+        told_at = Clock::now();
+        has_told = true;
+        credit = free;
+        return true;
+    }
+
+    void be_answered(const Received& message)
+    {
+        if (!asked.open || message.as<descant_synced>().refers_to - asked.first >= sequence - asked.first)
+            return;
+        asked.open = false;
+        shared.answered.store(asked.event.index, std::memory_order_release);
     }
 
     bool tell_place(int64_t playhead, Clock::time_point now)
     {
-        if (!post(pack_heartbeat(playhead, uint32_t(shared.ring_samples), jumps, session, sequence)))
+        if (!post(pack_heartbeat(playhead, for_bounce ? credit : uint32_t(shared.ring_samples), jumps, session, sequence)))
             return false;
         told = playhead;
         told_at = now;
@@ -236,7 +322,7 @@ private:
             return;
         }
         zmq::pollitem_t item{socket->handle(), 0, ZMQ_POLLIN, 0};
-        zmq::poll(&item, 1, live() ? LIVE_TURN : IDLE_TURN);
+        zmq::poll(&item, 1, for_bounce ? BOUNCE_TURN : live() ? LIVE_TURN : IDLE_TURN);
     }
 
     bool post(const Parts& parts)
@@ -287,6 +373,10 @@ private:
             if (message.header.type == DESCANT_AUDIO)
                 queue(message);
             return;
+        case DESCANT_SYNCED:
+            if (ours)
+                be_answered(message);
+            return;
         case DESCANT_WELCOME:
             return enter(message);
         case DESCANT_REFUSED:
@@ -298,7 +388,13 @@ private:
             report.control_delay_ms.store(meter.control_delay_ms_p50, std::memory_order_relaxed);
             return;
         }
+        case DESCANT_PLAN:
+            if (ours && report.clip == Report::SENDING && !clip.open && message.parts[0].rfind("hummed", 0) == 0)
+                report.clip = Report::TAKEN;
+            return;
         case DESCANT_FAULT:
+            if (ours && report.clip == Report::SENDING && message.as<descant_fault>().code == HUM_FAULT)
+                report.clip = Report::REFUSED;
             count(report.faults);
             return note(message);
         case DESCANT_GOODBYE:
@@ -329,6 +425,11 @@ private:
     {
         if (!said_hello)
             return;
+        if (for_bounce && shared.turned == which && message.header.session == session) {
+            heard = Clock::now(); // said twice: the bounce goes on
+            to_greet = awaiting = false;
+            return set(live_state);
+        }
         if (welcomed)
             count(report.reconnects);
         welcomed = true;
@@ -344,12 +445,19 @@ private:
         }
         live_state = settings.weights == weights ? LinkState::LIVE : LinkState::OTHER_MODEL;
         heard = Clock::now();
-        has_told = told_offline = to_greet = awaiting = false;
+        has_told = to_greet = awaiting = false;
+        credit = 0;
+        asked.open = false;
+        clip.next = clip.begin; // a new session hears it from its start
+        clip.index = 0;
         drain(); // of before: over
         shared.blocks.commit(AudioBlock()); // epochs are counted afresh
         set(live_state);
+        if (for_bounce)
+            post(pack_mode(true, 0, session, sequence));
         beat();
         shared.welcomes.fetch_add(1, std::memory_order_release);
+        shared.turned.store(which, std::memory_order_release);
     }
 
     void be_refused(const Received& message)
@@ -396,7 +504,16 @@ private:
     Settings settings;
     uint64_t version = ~uint64_t(0), session = 0;
     uint32_t sequence = 0, hello_sequence = 0, jumps = 0;
-    bool to_greet = true, said_hello = false, awaiting = false, welcomed = false, has_told = false, told_offline = false;
+    bool to_greet = true, said_hello = false, awaiting = false, welcomed = false, has_told = false, for_bounce = false, told_failure = false;
+    struct { bool open = false; uint32_t first = 0; Event event; } asked; // of a bounce; first: its first sequence
+    uint32_t credit = 0; // of a bounce
+    struct {
+        bool open = false;
+        uint32_t number = 0, index = 0;
+        int64_t at_sample = 0, begin = 0, next = 0, end = -1; // in the input; end: -1 while it is being recorded
+    } clip;
+    std::vector<float> piece;
+    uint32_t which = 0;  // turn of the DAW's
     int64_t told = 0;
     LinkState live_state = LinkState::LIVE;
     Clock::time_point heard, greeted, looked, told_at;

@@ -8,6 +8,9 @@
 // When the host falls silent for three heartbeats the link is lost: what has come plays to its end and fades, our
 // heartbeats go on. A host that wakes is live again; one that was started anew refuses those heartbeats, and is
 // greeted with the old session's number. After each welcome the audio thread says again what the host must know.
+//
+// A bounce is a session of its own, before and after which there are others: it depends on nothing that was played
+// before. In it the audio thread may wait (core.h): it asks with SYNC, and `answered` says that all has come.
 #pragma once
 
 #include <atomic>
@@ -18,6 +21,7 @@
 #include <vector>
 
 #include "message.h"
+#include "recorder.h"
 #include "ring.h"
 #include "settings.h"
 
@@ -39,12 +43,17 @@ struct Place {
 
 // What the two threads share; made before both, gone after both.
 struct Shared {
-    Shared(uint32_t channels, int64_t ring_samples);
+    // input_rate: Hz of the input that is recorded; 0: none.
+    Shared(uint32_t channels, int64_t ring_samples, double input_rate);
 
     Ring<Event> events;                 // audio -> network
     BlockRing blocks;                   // network -> audio
+    InputRing input;                    // audio -> network
     std::atomic<uint64_t> place{0};     // audio writes
     std::atomic<uint32_t> welcomes{0};  // network writes: counts sessions
+    std::atomic<uint32_t> turns{0};     // audio writes: how often a bounce has begun or ended; odd: it bounces
+    std::atomic<uint32_t> turned{0};    // network writes: the turn of which the session is
+    std::atomic<uint32_t> answered{0};  // network writes: the latest SYNC of which all audio is in `blocks`
     const uint32_t channels;
     const int64_t ring_samples;         // past the playhead that are accepted
 };
@@ -53,6 +62,11 @@ struct Shared {
 struct Report {
     std::atomic<uint32_t> state{uint32_t(LinkState::OFF)};
     std::atomic<float> lead_ms{0}, load{0}, control_delay_ms{0};
+    enum Capture : uint32_t { IDLE, ARMED, RECORDING, SENDING, TAKEN, REFUSED };
+    std::atomic<uint32_t> recording{IDLE}; // the audio thread writes: IDLE, ARMED, RECORDING
+    std::atomic<uint32_t> clip{IDLE};      // the network thread writes: IDLE, SENDING, TAKEN, REFUSED
+    enum Bounce : uint32_t { NONE, RUNNING, FAILED };
+    std::atomic<uint32_t> bounce{NONE}; // the audio thread writes
     std::atomic<uint32_t> losses{0}, reconnects{0}, malformed{0}, overruns{0}, unsent{0}, faults{0}, blocks{0};
 };
 
@@ -70,9 +84,8 @@ public:
     Settings settings() const;
     void set_settings(const Settings& settings);
 
-    // Thread: any. The seed of the session (a running link greets anew), and whether the DAW bounces.
+    // Thread: any. The seed of the session: a running link greets anew.
     void set_seed(uint64_t seed) { seed_.store(seed, std::memory_order_relaxed); }
-    void set_offline(bool offline) { offline_.store(offline, std::memory_order_relaxed); }
 
     // Thread: any but audio. The latest fault or refusal in words; empty if none.
     std::string words() const;
@@ -85,7 +98,7 @@ private:
     Report& report_;
     const char* const* const names_;
     std::thread thread_;
-    std::atomic<bool> stopping_{false}, offline_{false};
+    std::atomic<bool> stopping_{false};
     std::atomic<uint64_t> seed_{0};
     mutable std::mutex mutex_; // guards what follows; never taken by the audio thread
     Hello hello_;

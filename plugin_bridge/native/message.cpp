@@ -76,6 +76,25 @@ Parts pack_heartbeat(int64_t playhead, uint32_t free_samples, uint32_t jumps, ui
     return {first_part(DESCANT_HEARTBEAT, playhead, session, sequence, body)};
 }
 
+Parts pack_sync(int64_t playhead, uint32_t free_samples, int64_t until, uint64_t session, uint32_t sequence)
+{
+    const descant_sync body{playhead, free_samples, until};
+    return {first_part(DESCANT_SYNC, playhead, session, sequence, body)};
+}
+
+Parts pack_capture(uint32_t clip, uint32_t sample_rate, uint32_t index, bool last, const float* wave, uint32_t n, int64_t at_sample, uint64_t session, uint32_t sequence)
+{
+    descant_capture body{};
+    body.clip = clip;
+    body.sample_rate = sample_rate;
+    body.index = index;
+    body.last = last;
+    body.role = DESCANT_CAPTURE_ROLE_MELODY;
+    body.channels = 1;
+    body.n_samples = n;
+    return {first_part(DESCANT_CAPTURE, at_sample, session, sequence, body), std::string(reinterpret_cast<const char*>(wave), n * sizeof(float))};
+}
+
 Parts pack_goodbye(const std::string& reason, uint64_t session, uint32_t sequence)
 {
     return {first_part(DESCANT_GOODBYE, 0, session, sequence), reason};
@@ -114,6 +133,9 @@ Parts pack(const Event& event, const std::string& name, uint64_t session, uint32
         return {part(DESCANT_TRANSPORT, body)};
     }
     case Event::JUMP:
+    case Event::SYNC:
+    case Event::CLIP_BEGIN:
+    case Event::CLIP_END:
         break;
     }
     return {};
@@ -155,6 +177,8 @@ bool unpack(const std::vector<std::string_view>& parts, Received& out)
         return std::isfinite(meter.lead_ms) && std::isfinite(meter.real_time_factor) && std::isfinite(meter.load) &&
                std::isfinite(meter.control_delay_ms_p50) && std::isfinite(meter.control_delay_ms_p95);
     }
+    case DESCANT_SYNCED:
+        return shape(sizeof(descant_synced), 0);
     case DESCANT_FAULT:
         return shape(sizeof(descant_fault), 3) && are_lines(out, 0);
     }

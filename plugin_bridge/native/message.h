@@ -17,12 +17,12 @@ using Parts = std::vector<std::string>;
 
 // What an audio thread has to say: small, plain, copied through a ring.
 struct Event {
-    enum Kind : uint8_t { NOTE_ON, NOTE_OFF, CONTROL, PROGRAM, TRIGGER, PARAMETER, PRESET, TRANSPORT, JUMP };
+    enum Kind : uint8_t { NOTE_ON, NOTE_OFF, CONTROL, PROGRAM, TRIGGER, PARAMETER, PRESET, TRANSPORT, JUMP, SYNC, CLIP_BEGIN, CLIP_END };
     Kind kind = JUMP;
     uint8_t midi_channel = 0, number = 0, value = 0; // key, controller, program or slot; velocity or value
-    uint32_t index = 0;                              // PARAMETER: which; PRESET: which, from 0; JUMP: how many so far
+    uint32_t index = 0;                              // PARAMETER: which; PRESET: which, from 0; JUMP: how many so far; SYNC, CLIP_*: which
     int64_t at_sample = 0;
-    double amount = 0;                               // PARAMETER
+    double amount = 0;                               // PARAMETER; SYNC: samples that are read next; CLIP_*: place in the input
     Transport transport;
 };
 
@@ -36,9 +36,12 @@ struct Hello {
 
 Parts pack(const Hello&, uint64_t session, uint32_t sequence);
 Parts pack_heartbeat(int64_t playhead, uint32_t free_samples, uint32_t jumps, uint64_t session, uint32_t sequence);
+Parts pack_sync(int64_t playhead, uint32_t free_samples, int64_t until, uint64_t session, uint32_t sequence);
+// A piece of a melody clip, mono, n samples.
+Parts pack_capture(uint32_t clip, uint32_t sample_rate, uint32_t index, bool last, const float* wave, uint32_t n, int64_t at_sample, uint64_t session, uint32_t sequence);
 Parts pack_goodbye(const std::string& reason, uint64_t session, uint32_t sequence);
 Parts pack_mode(bool offline, int64_t at_sample, uint64_t session, uint32_t sequence);
-// name: of the parameter or preset; not used by others. JUMP is no message of its own: nothing comes out.
+// name: of the parameter or preset; not used by others. JUMP, SYNC and CLIP_* are packed by themselves: nothing comes out.
 Parts pack(const Event&, const std::string& name, uint64_t session, uint32_t sequence);
 
 // Read-only views of a received message's parts.

@@ -6,9 +6,10 @@
 namespace descant {
 
 enum ParameterId : uint32_t {
-    GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, SEED, RUN_ON, PANIC,
+    GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, SEED, RUN_ON, PANIC, WAIT,
+    DRY, ARM, ARM_NOTE, COUNT_IN, TAKE_LAST,
     N_INPUTS, // what follows the plugin sets itself
-    STATUS = N_INPUTS, LEAD, LOAD, DELAY, UNDERRUNS,
+    STATUS = N_INPUTS, LEAD, LOAD, DELAY, UNDERRUNS, CAPTURE,
     N_PARAMETERS
 };
 
@@ -35,11 +36,22 @@ constexpr ParameterRow PARAMETERS[N_PARAMETERS] = {
     {"seed", "Seed", "", 0, 9999, 0, ParameterRow::WHOLE, nullptr},
     {"run_on", "Play on when stopped", "", 0, 1, 0, ParameterRow::SWITCH, nullptr},
     {"panic", "Panic", "", 0, 1, 0, ParameterRow::BUTTON, nullptr},
-    {"status", "Link", "", 0, 6, 0, ParameterRow::WHOLE, nullptr},         // LinkState of link.h
+    {"wait", "Bounce", "", 0, 1, 0, ParameterRow::SWITCH, nullptr},        // as if the DAW said that it bounces
+#ifdef DESCANT_EFFECT
+    {"dry", "Dry", "dB", -60, 12, 0, ParameterRow::REAL, nullptr},         // the input, in the output; -60: not at all
+#else
+    {"dry", "Dry", "dB", -60, 12, -60, ParameterRow::REAL, nullptr},       // an instrument has no input
+#endif
+    {"arm", "Arm", "", 0, 1, 0, ParameterRow::SWITCH, nullptr},            // record a melody while it is on, bar-exact
+    {"arm_note", "Arm note", "", 0, 128, 0, ParameterRow::WHOLE, nullptr}, // 0: none; n: held key n - 1 arms, too
+    {"count_in", "Count-in", "bars", 0, 8, 0, ParameterRow::WHOLE, nullptr},
+    {"take_last", "Take last minute", "", 0, 1, 0, ParameterRow::BUTTON, nullptr},
+    {"status", "Link", "", 0, 7, 0, ParameterRow::WHOLE, nullptr},         // LinkState of link.h; 7: a bounce failed
     {"lead", "Lead", "ms", -10000, 60000, 0, ParameterRow::REAL, nullptr},
     {"load", "Load", "", 0, 10, 0, ParameterRow::REAL, nullptr},
     {"delay", "Control delay", "ms", 0, 10000, 0, ParameterRow::REAL, nullptr},
     {"underruns", "Underruns", "", 0, 1e6, 0, ParameterRow::WHOLE, nullptr},
+    {"capture", "Capture", "", 0, 5, 0, ParameterRow::WHOLE, nullptr},     // Report::Capture of link.h
 };
 
 } // namespace descant

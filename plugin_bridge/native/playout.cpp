@@ -120,6 +120,16 @@ void Playout::seek(int64_t at_sample) noexcept
     sounding_ = false;
 }
 
+void Playout::empty(int64_t at_sample) noexcept
+{
+    clear(playhead, n_slots_);
+    playhead = at_sample;
+    epoch = NEVER;
+    cut_ = old_end_ = at_sample;
+    r_ = -1;
+    sounding_ = false;
+}
+
 int64_t Playout::ahead(int64_t limit) const noexcept
 {
     limit = std::min(limit, capacity);

@@ -25,6 +25,7 @@ public:
     int64_t read(float* const* out, int64_t n) noexcept;
 
     void seek(int64_t at_sample) noexcept;
+    void empty(int64_t at_sample) noexcept; // silence from here on, as at first: no fade
     void forget_epochs() noexcept { epoch = NEVER; }
 
     // Samples from the playhead to the first one that is missing; at most limit.

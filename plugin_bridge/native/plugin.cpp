@@ -48,7 +48,7 @@ protected:
         parameter.ranges.max = row.high;
         parameter.ranges.def = row.otherwise;
         if (index == STATUS) {
-            static const char* const words[] = {"off", "looking for a host", "live", "host lost", "refused", "host of another version", "live, another model"};
+            static const char* const words[] = {"off", "looking for a host", "live", "host lost", "refused", "host of another version", "live, another model", "bounce failed"};
             const uint8_t n = sizeof(words) / sizeof(words[0]);
             parameter.enumValues.values = new ParameterEnumerationValue[n];
             parameter.enumValues.count = n;
@@ -73,10 +73,11 @@ protected:
         if (!core_)
             return PARAMETERS[index].otherwise;
         switch (index) {
-        case STATUS: return float(core_->report.state.load());
+        case STATUS: return core_->report.bounce == Report::FAILED ? 7.0f : float(core_->report.state.load());
         case LEAD: return clamped(index, core_->report.lead_ms.load());
         case LOAD: return clamped(index, core_->report.load.load());
         case DELAY: return clamped(index, core_->report.control_delay_ms.load());
+        case CAPTURE: return float(std::max(core_->report.recording.load(), core_->report.recording.load() ? 0u : core_->report.clip.load()));
         case UNDERRUNS: return clamped(index, float(core_->underruns.load()));
         }
         return 0;
@@ -103,7 +104,7 @@ protected:
         if (isDummyInstance())
             return;
         forget();
-        core_ = std::make_unique<Core>(getSampleRate(), getBufferSize(), DISTRHO_PLUGIN_NUM_OUTPUTS, getName());
+        core_ = std::make_unique<Core>(getSampleRate(), getBufferSize(), DISTRHO_PLUGIN_NUM_OUTPUTS, getName(), DISTRHO_PLUGIN_NUM_INPUTS);
         core_->link.set_settings(settings_);
         core_->link.set_seed(uint64_t(values_[SEED].load()));
         core_->activate();
@@ -118,7 +119,6 @@ protected:
                 std::memset(outputs[c], 0, frames * sizeof(float));
             return;
         }
-        (void)inputs;
         uint32_t n = 0;
         for (uint32_t i = 0; i < n_events && n < MOST_EVENTS; ++i)
             if (events[i].size >= 1 && events[i].size <= 3) {
@@ -127,7 +127,7 @@ protected:
                 event.size = events[i].size;
                 std::memcpy(event.data, events[i].data, 3);
             }
-        core_->process(outputs, frames, song_time(), midi_, n, values_);
+        core_->process(DISTRHO_PLUGIN_NUM_INPUTS ? inputs : nullptr, outputs, frames, song_time(), midi_, n, values_);
     }
 
 private:
@@ -152,6 +152,7 @@ private:
     {
         const TimePosition& position = getTimePosition();
         SongTime song;
+        song.offline = position.song.offline || values_[WAIT].load(std::memory_order_relaxed) >= 0.5f;
         const TimePosition::Song& told = position.song;
         const TimePosition::BarBeatTick& bbt = position.bbt;
         if (told.known) { // VST3 and CLAP: as the DAW says it

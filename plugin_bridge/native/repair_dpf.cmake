@@ -56,6 +56,7 @@ repair(${SRC}/DistrhoPluginVST3.cpp "song" [[        if (v3_process_context* con
 repair(${SRC}/DistrhoPluginCLAP.cpp "song" [[        if (const clap_event_transport_t* const transport = process->transport)
         {
 ]] [[        fTimePosition.song = TimePosition::Song();
+        fTimePosition.song.offline = fOffline;
         if (const clap_event_transport_t* const transport = process->transport)
         {
             TimePosition::Song& song(fTimePosition.song);
@@ -76,6 +77,63 @@ repair(${SRC}/DistrhoPluginCLAP.cpp "song" [[        if (const clap_event_transp
             song.loopStart = double(transport->loop_start_beats) / CLAP_BEATTIME_FACTOR;
             song.loopEnd = double(transport->loop_end_beats) / CLAP_BEATTIME_FACTOR;
 ]])
+# Whether the DAW bounces: CLAP's extension for it, JACK's freewheeling, LV2's designated port.
+repair(${SRC}/DistrhoPluginCLAP.cpp "offline" [[    TimePosition fTimePosition;]] [[    TimePosition fTimePosition;
+    std::atomic<bool> fOffline{false};]])
+repair(${SRC}/DistrhoPluginCLAP.cpp "offline" [[    void onMainThread()
+    {]] [[    void setOffline(const bool offline) noexcept
+    {
+        fOffline = offline;
+    }
+
+    void onMainThread()
+    {]])
+repair(${SRC}/DistrhoPluginCLAP.cpp "offline" [[static CLAP_ABI const void* clap_plugin_get_extension(const clap_plugin_t*, const char* const id)
+{]] [[struct clap_plugin_render_t {
+    bool (CLAP_ABI* has_hard_realtime_requirement)(const clap_plugin_t* plugin);
+    bool (CLAP_ABI* set)(const clap_plugin_t* plugin, int32_t mode); // 0: in real time; 1: offline
+};
+
+static CLAP_ABI bool clap_plugin_render_is_hard(const clap_plugin_t*)
+{
+    return false;
+}
+
+static CLAP_ABI bool clap_plugin_render_set(const clap_plugin_t* const plugin, const int32_t mode)
+{
+    if (mode != 0 && mode != 1)
+        return false;
+    static_cast<PluginCLAP*>(plugin->plugin_data)->setOffline(mode == 1);
+    return true;
+}
+
+static const clap_plugin_render_t clap_plugin_render = {
+    clap_plugin_render_is_hard,
+    clap_plugin_render_set
+};
+
+static CLAP_ABI const void* clap_plugin_get_extension(const clap_plugin_t*, const char* const id)
+{
+    if (std::strcmp(id, "clap.render") == 0)
+        return &clap_plugin_render;]])
+repair(${SRC}/DistrhoPluginCLAP.cpp "offline" [[#include "clap/ext/latency.h"]] [[#include "clap/ext/latency.h"
+#include <atomic>]])
+repair(${SRC}/DistrhoPluginJACK.cpp "offline" [[        jackbridge_on_shutdown(fClient, jackShutdownCallback, this);]] [[        jackbridge_on_shutdown(fClient, jackShutdownCallback, this);
+        jackbridge_set_freewheel_callback(fClient, jackFreewheelCallback, this);]])
+repair(${SRC}/DistrhoPluginJACK.cpp "offline" [[    static void jackShutdownCallback(void* ptr)
+    {]] [[    static void jackFreewheelCallback(int starting, void* ptr)
+    {
+        thisPtr->fTimePosition.song.offline = starting != 0;
+    }
+
+    static void jackShutdownCallback(void* ptr)
+    {]])
+repair(${SRC}/DistrhoPluginLV2export.cpp "offline" [[                    // short name
+                    const String& shortName(plugin.getParameterShortName(i));]] [[                    if (symbol == "wait")
+                        pluginString += "        lv2:designation lv2:freeWheeling ;\n";
+
+                    // short name
+                    const String& shortName(plugin.getParameterShortName(i));]])
 # In other formats a division by a metre's zero.
 repair(${SRC}/DistrhoPluginVST3.cpp "7/8" [[const int    ppqPerBar = ctx->time_sig_numerator * 4 / ctx->time_sig_denom;]]
   [[const int    ppqPerBar = std::max(1, ctx->time_sig_numerator * 4 / std::max(1, ctx->time_sig_denom));]])

@@ -14,6 +14,7 @@ namespace descant {
 // What the DAW says of a block's first sample.
 struct SongTime {
     bool known = false;   // it says anything at all
+    bool offline = false; // the DAW bounces: what it asks for is awaited
     bool playing = false;
     bool has_frame = false;
     int64_t frame = 0;    // samples from the song's start; negative in a pre-roll
@@ -53,6 +54,8 @@ public:
     // Thread: audio. The block of n samples that begins at timeline sample `at`, where the DAW says `song`.
     Step advance(int64_t at, int64_t n, const SongTime& song) noexcept;
 
+    void forget() noexcept { *this = SongClock(rate_); } // as at first
+
 private:
     struct Loop {
         bool on = false;
@@ -63,7 +66,7 @@ private:
     void learn(const SongTime& song) noexcept;
     double beat_at(int64_t at) const noexcept;
 
-    const double rate_;
+    double rate_;
     bool known_ = false, playing_ = false;
     SongTime last_;          // of the block before
     int64_t last_n_ = 0;

@@ -21,6 +21,7 @@ enum descant_type {
     DESCANT_HEARTBEAT = 4,
     DESCANT_GOODBYE = 5,
     DESCANT_MODE = 6,
+    DESCANT_SYNC = 7,
     DESCANT_TRIGGER = 16,
     DESCANT_NOTE_ON = 17,
     DESCANT_NOTE_OFF = 18,
@@ -35,6 +36,7 @@ enum descant_type {
     DESCANT_PLAN = 33,
     DESCANT_METER = 34,
     DESCANT_FAULT = 35,
+    DESCANT_SYNCED = 36,
 };
 
 enum descant_code {
@@ -115,6 +117,13 @@ struct descant_heartbeat {
 enum descant_mode_mode { DESCANT_MODE_MODE_REALTIME = 0, DESCANT_MODE_MODE_OFFLINE = 1 };
 struct descant_mode {
     uint8_t mode; /* enum descant_mode_mode */
+};
+
+/* sync, from bridge. Offline: the bridge waits for audio. playhead, free_samples: as in a heartbeat, whose place it takes. until: what it reads next ends before this sample. The host answers with `synced` once it has followed all that was said before and sent what is heard before `until`. */
+struct descant_sync {
+    int64_t playhead; /* -9007199254740992 to 9007199254740992 */
+    uint32_t free_samples; /* 0 to 4294967295 */
+    int64_t until; /* -9007199254740992 to 9007199254740992 */
 };
 
 /* trigger, from bridge. A pad. slot: which. */
@@ -219,6 +228,11 @@ struct descant_fault {
     uint8_t severity; /* enum descant_fault_severity */
 };
 
+/* synced, from host. Answer to `sync`: all audio that it asked for is on its way before this; what has not come is silence. refers_to: the sequence of that sync. */
+struct descant_synced {
+    uint32_t refers_to; /* 0 to 4294967295 */
+};
+
 #pragma pack(pop)
 
 #ifdef __cplusplus
@@ -228,6 +242,7 @@ static_assert(sizeof(descant_welcome) == 11, "packed");
 static_assert(sizeof(descant_refused) == 10, "packed");
 static_assert(sizeof(descant_heartbeat) == 16, "packed");
 static_assert(sizeof(descant_mode) == 1, "packed");
+static_assert(sizeof(descant_sync) == 20, "packed");
 static_assert(sizeof(descant_trigger) == 3, "packed");
 static_assert(sizeof(descant_note_on) == 3, "packed");
 static_assert(sizeof(descant_note_off) == 3, "packed");
@@ -241,6 +256,7 @@ static_assert(sizeof(descant_audio) == 9, "packed");
 static_assert(sizeof(descant_plan) == 20, "packed");
 static_assert(sizeof(descant_meter) == 24, "packed");
 static_assert(sizeof(descant_fault) == 3, "packed");
+static_assert(sizeof(descant_synced) == 4, "packed");
 #endif
 
 #endif

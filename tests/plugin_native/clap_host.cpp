@@ -2,6 +2,7 @@
 // `process`, by the plugin and the framework together.
 //
 //   clap_host FILE.clap play SECONDS RATE BLOCK TEMPO OUT   a note at beat 1.5; OUT: the left channel, float32
+//   clap_host FILE.clap bounce ...                         the same, offline: as fast as it comes, the note is key 36
 //   clap_host FILE.clap abuse SECONDS SEED                  everything a DAW may do, at random; 1 MB of foreign state
 //
 // Prints `name value` lines; the exit code is 0 if nothing was allocated, no sample was foul and states came back.
@@ -186,14 +187,22 @@ struct Plugin {
 
 using Clock = std::chrono::steady_clock;
 
-int play(Plugin& it, double seconds, double rate, uint32_t block, double tempo, const char* path)
+struct Render { // CLAP's extension "clap.render"
+    bool (*is_hard)(const clap_plugin_t*);
+    bool (*set)(const clap_plugin_t*, int32_t mode);
+};
+
+int play(Plugin& it, double seconds, double rate, uint32_t block, double tempo, const char* path, bool offline)
 {
+    const auto* render = static_cast<const Render*>(it.plugin->get_extension(it.plugin, "clap.render"));
+    if (offline && (!render || render->is_hard(it.plugin) || !render->set(it.plugin, 1)))
+        return 2;
     FILE* file = std::fopen(path, "wb");
     it.plugin->activate(it.plugin, rate, 1, block);
     it.plugin->start_processing(it.plugin);
     Events events;
     const auto wait = Clock::now() + std::chrono::seconds(10);
-    while (it.value("Link") != 2 && Clock::now() < wait) { // the DAW is stopped until the link lives
+    while (!offline && it.value("Link") != 2 && Clock::now() < wait) { // the DAW is stopped until the link lives
         const auto still = transport_at(0, 0, tempo, false);
         it.process(block, &still, events, 0);
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -208,13 +217,14 @@ int play(Plugin& it, double seconds, double rate, uint32_t block, double tempo, 
             const auto offset = uint32_t(std::ceil((1.5 - beat) * 60 / tempo * rate));
             auto& note = events.add(&AnyEvent::note, CLAP_EVENT_NOTE_ON, offset);
             note.channel = 2;
-            note.key = 61;
+            note.key = offline ? 36 : 61;
             note.velocity = 100.0 / 127;
             events.midi(offset, 0xB2, 74, 33);
         }
         const float* out = it.process(block, &transport, events, frame);
         std::fwrite(out, 4, block, file);
-        std::this_thread::sleep_until(began + std::chrono::duration<double>(double(frame + block) / rate));
+        if (!offline)
+            std::this_thread::sleep_until(began + std::chrono::duration<double>(double(frame + block) / rate));
     }
     std::printf("link %g\nunderruns %g\n", it.value("Link"), it.value("Underruns"));
     it.plugin->stop_processing(it.plugin);
@@ -300,8 +310,8 @@ int main(int argc, char** argv)
     int result = 0;
     {
         Plugin it(factory, id, inputs);
-        if (!std::strcmp(argv[2], "play"))
-            result = play(it, std::atof(argv[3]), std::atof(argv[4]), uint32_t(std::atoi(argv[5])), std::atof(argv[6]), argv[7]);
+        if (std::strcmp(argv[2], "abuse"))
+            result = play(it, std::atof(argv[3]), std::atof(argv[4]), uint32_t(std::atoi(argv[5])), std::atof(argv[6]), argv[7], !std::strcmp(argv[2], "bounce"));
         else
             result = abuse(factory, id, inputs, it, std::atof(argv[3]), uint32_t(std::atoi(argv[4])));
         std::printf("foul %ld\nallocations %ld\n", it.foul, allocations.load());

@@ -37,7 +37,7 @@ API void playout_counts(Playout* ring, int64_t* seven)
 // ---- the song
 API SongClock* song_new(double rate) { return new SongClock(rate); }
 API void song_free(SongClock* clock) { delete clock; }
-// flags: known 1, playing 2, has_frame 4, has_beat 8, tells_loop 16, looping 32. out: jumps, changed, stopped, started,
+// flags: known 1, playing 2, has_frame 4, has_beat 8, tells_loop 16, looping 32, offline 64. out: jumps, changed, stopped, started,
 // known; to, tempo, beat, numerator, denominator, playing, looping, loop_start, loop_end.
 API void song_advance(SongClock* clock, int64_t at, int64_t n, uint32_t flags, int64_t frame, double beat, double tempo, uint32_t numerator,
                       uint32_t denominator, double loop_start, double loop_end, double* out)
@@ -49,6 +49,7 @@ API void song_advance(SongClock* clock, int64_t at, int64_t n, uint32_t flags, i
     song.has_beat = flags & 8;
     song.tells_loop = flags & 16;
     song.looping = flags & 32;
+    song.offline = flags & 64;
     song.frame = frame;
     song.beat = beat;
     song.tempo = tempo;
@@ -84,6 +85,10 @@ API uint32_t pack_hello(uint8_t* out, uint32_t rate, uint32_t block, uint8_t cha
 API uint32_t pack_place(uint8_t* out, int64_t playhead, uint32_t free, uint32_t jumps, uint64_t session, uint32_t sequence)
 {
     return laid(pack_heartbeat(playhead, free, jumps, session, sequence), out);
+}
+API uint32_t pack_asked(uint8_t* out, int64_t playhead, uint32_t free, int64_t until, uint64_t session, uint32_t sequence)
+{
+    return laid(pack_sync(playhead, free, until, session, sequence), out);
 }
 API uint32_t pack_leave(uint8_t* out, const char* reason, uint64_t session, uint32_t sequence) { return laid(pack_goodbye(reason, session, sequence), out); }
 API uint32_t pack_offline(uint8_t* out, int offline, int64_t at, uint64_t session, uint32_t sequence) { return laid(pack_mode(offline, at, session, sequence), out); }
@@ -123,7 +128,7 @@ API void host_address(const char* saved, char* out, uint32_t size) { std::strncp
 
 // ---- the whole core, as a DAW drives it
 struct Daw {
-    Daw(double rate, uint32_t block, uint32_t channels) : core(rate, block, channels, "probe"), channels(channels)
+    Daw(double rate, uint32_t block, uint32_t channels, uint32_t inputs) : core(rate, block, channels, "probe", inputs), channels(channels)
     {
         for (uint32_t i = 0; i < N_INPUTS; ++i)
             values[i].store(PARAMETERS[i].otherwise);
@@ -132,18 +137,19 @@ struct Daw {
     uint32_t channels;
     std::atomic<float> values[N_INPUTS];
 };
-API Daw* daw_new(double rate, uint32_t block, uint32_t channels) { return new Daw(rate, block, channels); }
+API Daw* daw_new(double rate, uint32_t block, uint32_t channels, uint32_t inputs) { return new Daw(rate, block, channels, inputs); }
 API void daw_free(Daw* daw) { delete daw; }
 API void daw_activate(Daw* daw) { daw->core.activate(); }
 API void daw_deactivate(Daw* daw) { daw->core.deactivate(); }
 API void daw_set(Daw* daw, uint32_t index, float value) { daw->values[index].store(value); }
+API void daw_patience(Daw* daw, double seconds) { daw->core.patience = seconds; }
 API int daw_ready(Daw* daw, int64_t n) { return daw->core.ready(n); }
 API int64_t daw_playhead(Daw* daw) { return daw->core.playhead(); }
 API void daw_report(Daw* daw, double* out)
 {
     const Report& r = daw->core.report;
     const double all[] = {double(r.state), r.lead_ms, double(r.losses), double(r.reconnects), double(r.malformed), double(r.overruns), double(r.unsent),
-                          double(r.faults), double(daw->core.underruns), double(daw->core.dropped), double(r.blocks)};
+                          double(r.faults), double(daw->core.underruns), double(daw->core.dropped), double(r.blocks), double(r.bounce), double(r.recording), double(r.clip)};
     std::memcpy(out, all, sizeof(all));
 }
 API void daw_words(Daw* daw, char* out, uint32_t size) { std::strncpy(out, daw->core.link.words().c_str(), size); }
@@ -154,6 +160,7 @@ API void daw_settings(Daw* daw, const char* text)
         daw->core.link.set_settings(settings);
 }
 // flags etc. as of song_advance; midi: n_events rows of offset, size, three bytes.
+// The input lies in `out` (as in DAWs that process in place) if the core has one.
 API void daw_process(Daw* daw, float* out, uint32_t n, uint32_t flags, int64_t frame, double beat, double tempo, uint32_t numerator, uint32_t denominator,
                      double loop_start, double loop_end, const uint32_t* midi, uint32_t n_events)
 {
@@ -164,6 +171,7 @@ API void daw_process(Daw* daw, float* out, uint32_t n, uint32_t flags, int64_t f
     song.has_beat = flags & 8;
     song.tells_loop = flags & 16;
     song.looping = flags & 32;
+    song.offline = flags & 64;
     song.frame = frame;
     song.beat = beat;
     song.tempo = tempo;
@@ -177,5 +185,5 @@ API void daw_process(Daw* daw, float* out, uint32_t n, uint32_t flags, int64_t f
     float* pointers[8];
     for (uint32_t c = 0; c < daw->channels; ++c)
         pointers[c] = out + size_t(c) * n;
-    daw->core.process(pointers, n, song, events.data(), n_events, daw->values);
+    daw->core.process(pointers, pointers, n, song, events.data(), n_events, daw->values);
 }

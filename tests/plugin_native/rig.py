@@ -20,15 +20,19 @@ NEEDED = "g++ make cmake dpf-source cppzmq-dev libzmq3-dev jackd2 jalv"
 N_COUNTS = ("playhead", "epoch", "underruns", "late", "far", "stale", "fade")
 REPORT = (
     *("state", "lead_ms", "losses", "reconnects", "malformed", "overruns"),
-    *("unsent", "faults", "underruns", "dropped", "blocks"),
+    *("unsent", "faults", "underruns", "dropped", "blocks", "bounce"),
+    *("recording", "clip"),
 )
 STEP = (
     *("jumps", "changed", "stopped", "started", "known", "to", "tempo", "beat"),
     *("numerator", "denominator", "playing", "looping", "loop_start", "loop_end"),
 )
 OFF, LOOKING, LIVE, LOST, REFUSED, OTHER_VERSION, OTHER_MODEL = range(7)
-GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, SEED, RUN_ON, PANIC = range(13)
-NOTE_ON, NOTE_OFF, CONTROL, PROGRAM, TRIGGER, PARAMETER, PRESET_EVENT, TRANSPORT, JUMP = range(9)
+GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, SEED, RUN_ON, PANIC, WAIT = (
+    range(14)
+)
+DRY, ARM, ARM_NOTE, COUNT_IN, TAKE_LAST = range(14, 19)
+NOTE_ON, NOTE_OFF, CONTROL, PROGRAM, TRIGGER, PARAMETER, PRESET_EVENT, TRANSPORT, JUMP, SYNC = range(10)
 
 
 def build(folder: Path = BUILD, *options: str, target: str = "all") -> Path:
@@ -36,7 +40,7 @@ def build(folder: Path = BUILD, *options: str, target: str = "all") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for command in (
         ["cmake", "-S", str(HERE), "-B", str(folder), *options],
-        ["cmake", "--build", str(folder), "--target", target],
+        ["cmake", "--build", str(folder), "--target", target, "--parallel", "2"],
     ):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
@@ -78,6 +82,7 @@ def load(folder: Path) -> ctypes.CDLL:
             [pointer, u32, u32, ctypes.c_uint8, u32, u32, u64, *[ctypes.c_char_p] * 3, u64, u32],
         ),
         "pack_place": (u32, [pointer, i64, u32, u32, u64, u32]),
+        "pack_asked": (u32, [pointer, i64, u32, i64, u64, u32]),
         "pack_leave": (u32, [pointer, ctypes.c_char_p, u64, u32]),
         "pack_offline": (u32, [pointer, ctypes.c_int, i64, u64, u32]),
         "pack_event": (
@@ -87,11 +92,12 @@ def load(folder: Path) -> ctypes.CDLL:
         "accepts": (ctypes.c_int, [ctypes.c_char_p, pointer, u32]),
         "settings_again": (ctypes.c_int, [ctypes.c_char_p, ctypes.c_char_p, u32]),
         "host_address": (None, [ctypes.c_char_p, ctypes.c_char_p, u32]),
-        "daw_new": (pointer, [f64, u32, u32]),
+        "daw_new": (pointer, [f64, u32, u32, u32]),
         "daw_free": (None, [pointer]),
         "daw_activate": (None, [pointer]),
         "daw_deactivate": (None, [pointer]),
         "daw_set": (None, [pointer, u32, ctypes.c_float]),
+        "daw_patience": (None, [pointer, f64]),
         "daw_ready": (ctypes.c_int, [pointer, i64]),
         "daw_playhead": (i64, [pointer]),
         "daw_report": (None, [pointer, pointer]),
@@ -152,6 +158,7 @@ class Song:
     loop: tuple[float, float] | None = None
     tells_loop: bool = False
     known: bool = True
+    offline: bool = False
 
     def arguments(self) -> tuple:
         flags = (
@@ -161,6 +168,7 @@ class Song:
             + 8 * (self.beat is not None)
             + 16 * (self.tells_loop or self.loop is not None)
             + 32 * (self.loop is not None)
+            + 64 * self.offline
         )
         start, end = self.loop or (0.0, 0.0)
         return flags, self.frame or 0, self.beat or 0.0, self.tempo, *self.metre, start, end
@@ -188,18 +196,30 @@ class NativeDaw:
     """The whole core as a DAW drives it; the host is where DESCANT_ENDPOINT says."""
 
     def __init__(
-        self, lib: ctypes.CDLL, endpoint: str, rate: float = 48000, block: int = 256, channels: int = 2
+        self,
+        lib: ctypes.CDLL,
+        endpoint: str,
+        rate: float = 48000,
+        block: int = 256,
+        channels: int = 2,
+        inputs: int = 0,
     ) -> None:
         self._lib, self.rate, self.channels = lib, rate, channels
         os.environ["DESCANT_ENDPOINT"] = endpoint
-        self._daw = lib.daw_new(rate, block, channels)
+        self._daw = lib.daw_new(rate, block, channels, inputs)
         lib.daw_activate(self._daw)
 
     def process(
-        self, n: int, song: Song = NOWHERE, midi: list[tuple[int, bytes]] | None = None
+        self,
+        n: int,
+        song: Song = NOWHERE,
+        midi: list[tuple[int, bytes]] | None = None,
+        given: np.ndarray | None = None,
     ) -> np.ndarray:
         """A block: [channels, n]. midi: (offset, bytes)."""
         out = np.full((self.channels, n), np.nan, np.float32)
+        if given is not None:
+            out[:] = given
         rows = np.array(
             [[offset, len(data), *data.ljust(3, b"\0")] for offset, data in midi or []], np.uint32
         ).reshape(-1, 5)
@@ -210,6 +230,9 @@ class NativeDaw:
 
     def set(self, index: int, value: float) -> None:
         self._lib.daw_set(self._daw, index, value)
+
+    def patience(self, seconds: float) -> None:
+        self._lib.daw_patience(self._daw, seconds)
 
     def ready(self, n: int) -> bool:
         return bool(self._lib.daw_ready(self._daw, n))

@@ -62,7 +62,7 @@ int main(int argc, char** argv)
     long blocks = 0, sounding = 0, wrong = 0, received = 0;
     while (Clock::now() < end) {
         const double rate = (const double[]){44100, 48000, 96000}[maybe(3)];
-        auto core = std::make_unique<Core>(rate, 512, 2, "stress");
+        auto core = std::make_unique<Core>(rate, 512, 2, "stress", 2);
         std::atomic<float> values[N_INPUTS];
         for (uint32_t i = 0; i < N_INPUTS; ++i)
             values[i].store(PARAMETERS[i].otherwise);
@@ -99,7 +99,7 @@ int main(int argc, char** argv)
                         values[i].store(PARAMETERS[i].low + part * (PARAMETERS[i].high - PARAMETERS[i].low));
                 }
                 in_process = true;
-                core->process(out, n, song, events.data(), n_events, values);
+                core->process(out, out, n, song, events.data(), n_events, values);
                 in_process = false;
                 for (uint32_t i = 0; i < n; ++i) {
                     wrong += !(std::abs(left[i]) < 1e4f);

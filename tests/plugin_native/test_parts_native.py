@@ -56,6 +56,10 @@ def test_every_message_a_plugin_sends_is_the_one_the_table_packs(lib):
             wire.Heartbeat(AT, 5, 6, at_sample=AT, **head),
             parts_of(lib.pack_place, AT, 5, 6, SESSION, SEQUENCE),
         ),
+        (
+            wire.Sync(AT, 5, AT + 6, at_sample=AT, **head),
+            parts_of(lib.pack_asked, AT, 5, AT + 6, SESSION, SEQUENCE),
+        ),
         (wire.Goodbye("why", **head), parts_of(lib.pack_leave, b"why", SESSION, SEQUENCE)),
         (
             wire.Mode("offline", at_sample=AT, **head),

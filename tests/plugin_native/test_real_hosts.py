@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from descant.plugin_bridge import wire
 from tests.plugin_bridge.small_host import SmallHost, ipc_endpoint, voice
 from tests.plugin_native.jack_rig import RATE, Recorder, jack_server
-from tests.plugin_native.rig import tool
+from tests.plugin_native.rig import ROOT, tool
 from tests.plugin_native.serving import Serving
 from tests.plugin_native.test_core_native import until
 
@@ -286,3 +287,52 @@ def test_jalvs_midi_arrives_at_its_frame(jalv, serving):
     (on,), (off,) = serving.host.of(wire.NoteOn), serving.host.of(wire.NoteOff)
     assert (on.midi_channel, on.key, on.velocity) == (2, 60, 77)
     assert [on.at_sample, off.at_sample] == [frame for frame, _ in jalv.sent]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where a real engine with a tiny model is, in a process of its own: minihost keeps Python's lock."""
+    with ipc_endpoint() as endpoint:
+        monkeypatch.setenv("DESCANT_ENDPOINT", endpoint)
+        words = [sys.executable, "-m", "tests.plugin_native.engine_host", endpoint]
+        host = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        try:
+            assert host.stdout.readline() == "ready\n"
+            yield endpoint
+        finally:
+            host.kill()
+            host.wait()
+            host.stdout.close()
+
+
+def bounced(track: Mini) -> np.ndarray:
+    """Four seconds of a song, offline."""
+    track.plugin.non_realtime = True
+    track.plugin.clear_transport()
+    track.process()
+    track.heard.clear()
+    for frame in range(0, 4 * RATE, 512):
+        track.plugin.set_transport(140.0, 4, 4, frame, frame / RATE * 140 / 60, True)
+        notes = {4096: (7, 0x90, 36, 100), 59904: (300, 0x90, 37, 99), 120320: (0, 0x90, 38, 1)}
+        track.process([notes[frame]] if frame in notes else [])
+    track.plugin.non_realtime = False
+    return np.concatenate(track.heard, axis=1)
+
+
+def test_minihost_bounces_the_same_twice(built, engine):
+    track = Mini(vst3(built, "descant"), block=512)
+    first = bounced(track)
+    assert np.abs(first).max() > 1e-3 and track.value("Underruns") == 0
+    np.testing.assert_array_equal(bounced(track), first)
+    track.plugin.close()
+
+
+def test_a_clap_host_bounces_the_same_twice(built, engine, tmp_path):
+    for name in ("a", "b"):
+        clap_host, plugin = built / "rig" / "clap_host", built / "native" / "bin" / "descant.clap"
+        words = [clap_host, plugin, "bounce", 4, RATE, 333, 140, tmp_path / name]
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=100)
+        assert "link 2\nunderruns 0\n" in done.stdout, (done.stdout, done.stderr)
+    first, second = (np.fromfile(tmp_path / name, np.float32) for name in ("a", "b"))
+    assert np.abs(first).max() > 1e-3
+    np.testing.assert_array_equal(first, second)
