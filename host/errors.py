@@ -54,6 +54,12 @@ class LooperError(HostError):
     code = "looper"
 
 
+class DeviceError(HostError):
+    """An audio device or MIDI port that cannot be used."""
+
+    code = "device"
+
+
 class SessionError(HostError):
     """A session that cannot be opened, is not open, or cannot be resumed."""
 

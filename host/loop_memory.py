@@ -102,6 +102,16 @@ class Layer:
         self.length = self.anchor = Fraction(0)
         self.reversed = self.half = False
 
+    def take(self, pages: list[int], length: Fraction, anchor: Fraction, backwards: bool, half: bool) -> None:
+        """Become what a layer on the same memory was."""
+        self.clear()
+        self.pages[: len(pages)] = pages
+        for page in pages:
+            if page != NO_PAGE:
+                self._pool.hold(page)
+        self.length, self.anchor = length, anchor
+        self.reversed, self.half = backwards, half
+
     def copy_from(self, other: Layer) -> None:
         """Become the same sound, sharing its pages."""
         self.clear()

@@ -20,6 +20,7 @@ UNDO_LEVELS = 50
 SEAM_SECONDS = 0.010  # a cycle's end into its lead-in, an overdub in and out
 FADE_SECONDS = 0.003  # start, stop, mute, one version to another
 
+Stored = tuple[list[int], Fraction, Fraction, bool, bool]  # pages, length, anchor, reversed, half
 State = Literal["empty", "recording", "playing", "overdubbing", "replacing", "multiplying", "stopped"]
 _WRITING: dict[str, State] = {
     "record": "recording",
@@ -192,6 +193,24 @@ class LoopSlot:
         self._at -= 1
         self._retire(oldest)
         return True
+
+    def kept_versions(self) -> list[Layer]:
+        """The versions that have a length or are meant to be empty: not the one that is being recorded."""
+        kept = list(self._versions)
+        if self.state == "recording":
+            kept.remove(self.layer)
+        return kept
+
+    def take_versions(self, rows: list[Stored], at: int, playing: bool) -> None:
+        """Versions read back, on pages that hold their sound already. Before audio runs."""
+        for index, row in enumerate(rows):
+            layer = self._versions[0] if index == 0 else self._take_spare()
+            layer.take(*row)
+            if index:
+                self._versions.append(layer)
+        self._at, self.playing = at, playing
+        if not self.layer.empty:
+            self._ramp.to(playing)
 
     def add_to(self, out: Wave, position: int, audible: bool) -> None:
         """Add what sounds of the slot to out [C, n], n <= max_block, from a position on."""

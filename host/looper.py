@@ -67,6 +67,7 @@ class Looper:
         self.quantise = checked_quantise(quantise)
         self.timeline = Timeline.internal(rate, 120)
         self.position = 0  # the first sample not processed yet
+        self.changes = 0  # counts what may have changed in the slots
         self.notes: deque[tuple[str, str, str]] = deque(maxlen=64)  # what, still, do: of what could not be
         if memory is None:
             memory = np.zeros((pages_for(pool_seconds, rate), channels, PAGE), np.float32)
@@ -116,6 +117,7 @@ class Looper:
                 slot.add_to(part, here, not slot.muted and (slot.soloed or not soloed))
             done += length
         for index, slot in enumerate(self.slots):
+            self.changes += slot.writing
             if not slot.catch_up(CATCH_UP * n):
                 self._note(
                     f"Loop {index + 1} ran out of memory.",
@@ -335,6 +337,7 @@ class Looper:
                 continue
             if due.name:
                 self.slots[due.slot].queued = ""
+            self.changes += 1
             due.do()
         if waiting:
             self._due = sorted([*waiting, *self._due], key=lambda due: due.at)
