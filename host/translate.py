@@ -49,6 +49,7 @@ FAULT_CODES = {
     "model": _OWN + 6,
     "late": _OWN + 7,
     "looper": _OWN + 8,
+    "device": _OWN + 9,
 }
 _F32_MAX = 1e6
 
