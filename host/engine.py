@@ -5,7 +5,9 @@ Knows nothing about threads, clocks, sockets or files; the clients' playheads ar
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from descant.host.events import (
     Heartbeat,
     HostEvent,
     HostOutput,
+    PresetChange,
     ResumeOut,
     SessionHello,
     SessionWelcome,
@@ -31,6 +34,7 @@ FAULTS_A_BEAT = 16  # faults sent between two heartbeats of a client; the rest a
 MAX_SESSIONS = 64
 MAX_ROWS = 16  # of one batch
 NEAR_SECONDS = 0.2  # of audio: those no further ahead than this, or twice the most urgent one, work beside it
+MAX_UNREAD = 64  # prompts waiting to be encoded; the encoder remembers as many
 
 
 class Engine:
@@ -52,6 +56,7 @@ class Engine:
         self._presets = dict(presets)
         self._timer = timer
         self._open: dict[int, _Seat] = {}
+        self._unread: deque[str] = deque(maxlen=MAX_UNREAD)  # prompts that a pad may ask for, to be encoded
 
     def open(self, session: int, hello: SessionHello) -> SessionWelcome:
         """Start a session.
@@ -100,14 +105,20 @@ class Engine:
             return [fault_of(error, event.at_sample)]
         if seat.session.closed:
             self.close(session)
+        elif isinstance(event, PresetChange):
+            self._unread.extend(seat.session.score.texts)
         return outputs
 
     def work(self) -> list[tuple[int, HostOutput]]:
-        """One slice: at most one model frame for the most urgent session; [] when nothing is wanted."""
+        """One slice: at most one model frame for the most urgent session; [] when nothing is wanted, and then
+        one prompt is encoded ahead of the pad that asks for it."""
         for number, seat in self._open.items():
             if (answer := seat.session.synced()) is not None:
                 return [(number, answer)]
         waiting = [(number, seat) for number, seat in self._open.items() if seat.session.wants_work()]
+        if not waiting:
+            self._read_ahead()
+            return []
         waiting.sort(key=lambda pair: pair[1].session.seconds_left)
         began = self._timer() if self._timer else 0.0
         outputs: list[tuple[int, HostOutput]] = []
@@ -127,6 +138,14 @@ class Engine:
     def wants_work(self) -> bool:
         """Whether work() would make audio now."""
         return any(seat.session.wants_work() for seat in self._open.values())
+
+    def _read_ahead(self) -> None:
+        """Encode one of the prompts of open sessions; the text encoder remembers those it knows."""
+        if self._model.text is None:
+            self._unread.clear()
+        elif self._unread:
+            with suppress(ModelError):  # whoever asks for it is told
+                self._model.encode_text(self._unread.popleft())
 
     def _column_of_each(self, waiting: _Seats, outputs: list[tuple[int, HostOutput]]) -> _Seats:
         """Run the next column of as many sessions as may share a batch, most urgent first: who took part.
@@ -212,6 +231,7 @@ class Engine:
 
     def _seat(self, number: int, session: Session) -> SessionWelcome:
         self._open[number] = _Seat(session)
+        self._unread.extend(session.score.texts)
         hello = session.hello
         return SessionWelcome(
             session=number,

@@ -1,6 +1,7 @@
 """The engine: many sessions that never harm each other, bounded work, faults in three lines, resume."""
 
 import time
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -337,3 +338,20 @@ def test_render_refuses_lengths(model, presets):
     for seconds in (0, -1, float("nan"), 1e9):
         with pytest.raises(HostError):
             render(model, presets, [], seconds, SessionHello(48000))
+
+
+def test_prompts_are_encoded_ahead_of_the_pads_that_ask_for_them(presets, monkeypatch):
+    """While nothing else is to do, one a slice; a pad then finds its words encoded."""
+    model = tiny_model()
+    monkeypatch.setattr(model.text, "_recent", OrderedDict())  # all tests share it
+    engine = Engine(model, presets)
+    engine.open(1, SessionHello(48_000, preset="pads"))
+    slots = [slot.text for slot in presets["pads"].prompts]
+    while engine.wants_work():
+        engine.work()
+    for done in range(1, len(slots) + 1):
+        assert engine.work() == []
+        encoded = [text for text in slots if text in model.text._recent]
+        assert set(encoded) == {text for text in slots[:done] if text}
+    engine.handle(1, PresetChange(0, "keys"))
+    assert engine.work() == [] and not engine.wants_work()
