@@ -101,6 +101,15 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Bend:
+    """The pitch bend wheel: value 0..16383, 8192 at rest."""
+
+    at_sample: int
+    value: int
+    midi_channel: int = 0
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A named number, in the parameter's own unit and range (host/preset.py: PARAMETERS)."""
 
@@ -214,6 +223,7 @@ HostEvent = (
     | NoteOff
     | Control
     | Program
+    | Bend
     | Parameter
     | Prompt
     | PresetChange

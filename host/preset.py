@@ -90,8 +90,12 @@ class ControllerRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def value(self, midi_value: int) -> float:
         """The parameter for a controller value 0..127, on a straight line."""
+        return self.part(midi_value / 127)
+
+    def part(self, part: float) -> float:
+        """The parameter at 0..1 of the way."""
         low, high = self.range
-        return low + (high - low) * midi_value / 127
+        return low + (high - low) * part
 
 
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,7 +107,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     puts its first sample there, "grid" keeps its place within the bar it was recorded in. chords: the
     progression the music moves through, chord names such as "C", "F#m7", "Bb" (see CHORDS_ALLOWED), counted
     from bar 0 of the song and round again; held keys of keys = "chords" replace it while they are held.
-    bars_per_chord: how long each holds, 1..8.
+    bars_per_chord: how long each holds, 1..8. bend: what the pitch bend wheel moves.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -126,6 +130,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         PromptSlot(text="music"),
     )
     cc: dict[Annotated[str, Meta(pattern=r"^[0-9]{1,3}$")], ControllerRow] = {}
+    bend: ControllerRow | None = None
 
     def slot_of_key(self, key: int) -> int | None:
         """The slot bound to a MIDI note, or None."""
@@ -198,8 +203,10 @@ def _check_bindings(preset: Preset, file: str, text: str) -> None:
     if preset.commit_ms >= preset.lead_ms:
         problem = f"commit_ms {preset.commit_ms:g} is not below lead_ms {preset.lead_ms:g}"
         raise _refused(file, problem, "commit_ms must be smaller than lead_ms", "commit_ms", text)
-    for number, controller in preset.cc.items():
-        field = f"cc.{number}"
+    rows = [(f"cc.{number}", number, row) for number, row in preset.cc.items()]
+    if preset.bend is not None:
+        rows.append(("bend", "0", preset.bend))
+    for field, number, controller in rows:
         if int(number) > 127:
             raise _refused(file, f"{field}: no such controller", "controllers are 0..127", field, text)
         if controller.parameter not in PARAMETERS:
@@ -237,7 +244,7 @@ def _explained(file: str, text: str, message: str) -> PresetError:
         owner = PromptSlot
     elif path.startswith("sampling"):
         owner = SamplingRow
-    elif path.startswith("cc"):
+    elif path.startswith(("cc", "bend")):
         owner = ControllerRow
     unknown = re.search(r"unknown field `([^`]*)`", problem)
     field = unknown.group(1) if unknown else re.sub(r"\[.*", "", path.split(".")[-1])

@@ -12,6 +12,7 @@ import numpy as np
 from descant.host.errors import EventError, HostError
 from descant.host.events import (
     AudioOut,
+    Bend,
     Capture,
     Control,
     FaultOut,
@@ -90,6 +91,8 @@ def to_event(message: wire.Message) -> HostEvent:
             return Control(at, message.controller, message.value, message.midi_channel)
         case wire.Program():
             return Program(at, message.program, message.midi_channel)
+        case wire.Bend():
+            return Bend(at, message.value, message.midi_channel)
         case wire.Parameter():
             return Parameter(at, message.name, message.value)
         case wire.Prompt():

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from descant.host.errors import EventError
-from descant.host.events import Control, NoteOff, NoteOn, Parameter, Program, Trigger
+from descant.host.events import Bend, Control, NoteOff, NoteOn, Parameter, Program, Trigger
 from descant.host.preset import PARAMETERS, Preset
 
 ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123  # MIDI channel mode messages: both bring silence
@@ -44,7 +44,7 @@ class Silence:
 
 
 Action = StartSlot | SetParameter | ChordNote | Silence
-Playable = Trigger | NoteOn | NoteOff | Control | Program | Parameter
+Playable = Trigger | NoteOn | NoteOff | Control | Program | Bend | Parameter
 
 
 def action_of(event: Playable, preset: Preset) -> Action | None:
@@ -78,6 +78,9 @@ def action_of(event: Playable, preset: Preset) -> Action | None:
             if row is not None:
                 return SetParameter(row.parameter, row.value(event.value))
             return Silence() if event.controller in (ALL_SOUND_OFF, ALL_NOTES_OFF) else None
+        case Bend():
+            wheel = preset.bend
+            return None if wheel is None else SetParameter(wheel.parameter, wheel.part(event.value / 16383))
         case Parameter():
             return SetParameter(event.name, checked_parameter(event.name, event.value))
 

@@ -70,6 +70,7 @@ __all__ = [
     "ROWS",
     "VERSIONS",
     "Audio",
+    "Bend",
     "Capture",
     "Code",
     "Control",
@@ -286,6 +287,14 @@ class Capture(Message, frozen=True, eq=False):
     last: bool
     role: Literal["melody", "live"]
     wave: Annotated[Wave, Samples()]
+
+
+@row(26, "bridge")
+class Bend(Message, frozen=True, eq=False):
+    """The pitch bend wheel. value: 14 bits; 8192 is its rest."""
+
+    midi_channel: MidiChannel
+    value: Annotated[int, u16(0, 16383)]
 
 
 @row(32, "host")

@@ -16,6 +16,7 @@ constexpr double RING_S = 2.5;  // past the playhead: the longest lead and some
 constexpr double GATE_MS = 10;  // to open or close
 constexpr double GAIN_MS = 10;
 constexpr uint32_t WET = 1024;  // samples filled at a time where there is an input
+constexpr uint16_t BEND_REST = 8192;
 constexpr uint8_t UNTOUCHED = 255, ALL_NOTES_OFF = 123, ALL_SOUND_OFF = 120;
 
 double patience_of_bounces()
@@ -40,6 +41,7 @@ Core::Core(double sample_rate, uint32_t block_size, uint32_t channels, const cha
     for (uint32_t i = 0; i < N_INPUTS; ++i)
         sent_[i] = PARAMETERS[i].otherwise;
     std::memset(controllers_, UNTOUCHED, sizeof(controllers_));
+    std::fill_n(bends_, 16, BEND_REST);
 }
 
 void Core::activate()
@@ -236,6 +238,7 @@ void Core::forget_performance() noexcept
     has_start_ = false;
     std::memset(held_, 0, sizeof(held_));
     std::memset(controllers_, UNTOUCHED, sizeof(controllers_));
+    std::fill_n(bends_, 16, BEND_REST);
     std::memset(touched_, 0, sizeof(touched_));
     for (uint32_t i = 0; i < N_INPUTS; ++i)
         sent_[i] = PARAMETERS[i].otherwise;
@@ -350,6 +353,13 @@ void Core::say_again(int64_t at) noexcept
                 say(event);
             }
     for (uint8_t channel = 0; channel < 16; ++channel)
+        if (bends_[channel] != BEND_REST) {
+            event.kind = Event::BEND;
+            event.midi_channel = channel;
+            event.index = bends_[channel];
+            say(event);
+        }
+    for (uint8_t channel = 0; channel < 16; ++channel)
         for (uint8_t key = 0; key < 128; ++key)
             if (held_[channel][key] && !(has_start_ && start_.kind == Event::NOTE_ON && start_.midi_channel == channel && start_.number == key)) {
                 event.kind = Event::NOTE_ON;
@@ -436,6 +446,13 @@ void Core::midi(const MidiEvent& in, int64_t at) noexcept
         break;
     case 0xC0:
         event.kind = Event::PROGRAM;
+        break;
+    case 0xE0:
+        if (in.size < 3)
+            return;
+        event.kind = Event::BEND;
+        event.index = uint32_t(event.value << 7 | event.number);
+        bends_[event.midi_channel] = uint16_t(event.index);
         break;
     default:
         return; // the wire has no words for it

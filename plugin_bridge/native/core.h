@@ -92,6 +92,7 @@ private:
     bool has_start_ = false;
     uint8_t held_[16][128] = {};
     uint8_t controllers_[16][128];
+    uint16_t bends_[16];
     float level_ = 1, gain_ = 1; // of the gate and of the gain parameter, as they were at the end of the last block
     std::vector<std::vector<float>> wet_; // [channels][a part of a block]
     float dry_ = 0;

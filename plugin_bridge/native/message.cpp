@@ -118,6 +118,8 @@ Parts pack(const Event& event, const std::string& name, uint64_t session, uint32
         return {part(DESCANT_NOTE_OFF, descant_note_off{event.midi_channel, event.number, event.value})};
     case Event::CONTROL:
         return {part(DESCANT_CONTROL, descant_control{event.midi_channel, event.number, event.value})};
+    case Event::BEND:
+        return {part(DESCANT_BEND, descant_bend{event.midi_channel, uint16_t(event.index)})};
     case Event::PROGRAM:
         return {part(DESCANT_PROGRAM, descant_program{event.midi_channel, event.number})};
     case Event::TRIGGER:

@@ -17,10 +17,10 @@ using Parts = std::vector<std::string>;
 
 // What an audio thread has to say: small, plain, copied through a ring.
 struct Event {
-    enum Kind : uint8_t { NOTE_ON, NOTE_OFF, CONTROL, PROGRAM, TRIGGER, PARAMETER, PRESET, TRANSPORT, JUMP, SYNC, CLIP_BEGIN, CLIP_END };
+    enum Kind : uint8_t { NOTE_ON, NOTE_OFF, CONTROL, PROGRAM, TRIGGER, PARAMETER, PRESET, TRANSPORT, JUMP, SYNC, CLIP_BEGIN, CLIP_END, BEND };
     Kind kind = JUMP;
     uint8_t midi_channel = 0, number = 0, value = 0; // key, controller, program or slot; velocity or value
-    uint32_t index = 0;                              // PARAMETER: which; PRESET: which, from 0; JUMP: how many so far; SYNC, CLIP_*: which
+    uint32_t index = 0;                              // BEND: 14 bits; PARAMETER: which; PRESET: which, from 0; JUMP: how many so far; SYNC, CLIP_*: which
     int64_t at_sample = 0;
     double amount = 0;                               // PARAMETER; SYNC: samples that are read next; CLIP_*: place in the input
     Transport transport;

@@ -32,6 +32,7 @@ enum descant_type {
     DESCANT_PRESET = 23,
     DESCANT_TRANSPORT = 24,
     DESCANT_CAPTURE = 25,
+    DESCANT_BEND = 26,
     DESCANT_AUDIO = 32,
     DESCANT_PLAN = 33,
     DESCANT_METER = 34,
@@ -197,6 +198,12 @@ struct descant_capture {
     uint32_t n_samples;
 };
 
+/* bend, from bridge. The pitch bend wheel. value: 14 bits; 8192 is its rest. */
+struct descant_bend {
+    uint8_t midi_channel; /* 0 to 15 */
+    uint16_t value; /* 0 to 16383 */
+};
+
 /* audio, from host. Audio addressed by the header's at_sample, at the client's rate. A later epoch replaces the earlier audio from its first sample on. wave: [C, n] float32, full scale 1.0. Then 1 raw part(s): wave. */
 struct descant_audio {
     uint32_t epoch; /* 0 to 4294967295 */
@@ -252,6 +259,7 @@ static_assert(sizeof(descant_parameter) == 8, "packed");
 static_assert(sizeof(descant_prompt) == 1, "packed");
 static_assert(sizeof(descant_transport) == 36, "packed");
 static_assert(sizeof(descant_capture) == 19, "packed");
+static_assert(sizeof(descant_bend) == 3, "packed");
 static_assert(sizeof(descant_audio) == 9, "packed");
 static_assert(sizeof(descant_plan) == 20, "packed");
 static_assert(sizeof(descant_meter) == 24, "packed");

@@ -186,3 +186,17 @@ def test_find_preset():
         find_preset(presets, "c")
     with pytest.raises(PresetError):
         find_preset({}, "")
+
+
+def test_the_pitch_bend_wheel_moves_what_the_preset_says():
+    from descant.host.events import Bend
+    from descant.host.trigger import SetParameter, action_of
+
+    text = 'bend = { parameter = "temperature", range = [0.5, 1.5] }\n[[prompts]]\ntext = "music"\n'
+    preset = parse_preset(text)
+    values = [action_of(Bend(0, value), preset) for value in (0, 16383)]
+    assert values == [SetParameter("temperature", 0.5), SetParameter("temperature", 1.5)]
+    assert action_of(Bend(0, 0), parse_preset('[[prompts]]\ntext = "music"\n')) is None
+    for wrong in ("warmth", "top_p"):
+        with pytest.raises(PresetError):
+            parse_preset(text.replace("temperature", wrong))

@@ -37,6 +37,7 @@ MESSAGES = [
     wire.Capture(at_sample=5, clip=9, sample_rate=44100, index=1, last=False, role="live", wave=WAVE),
     wire.Mode(at_sample=5, mode="offline"),
     wire.Heartbeat(at_sample=5, playhead=77, free_samples=88),
+    wire.Bend(at_sample=5, midi_channel=2, value=8193),
     wire.Sync(at_sample=5, playhead=77, free_samples=88, until=99),
     wire.Goodbye(at_sample=5, reason="done"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -95,3 +96,10 @@ def bar_lines(rate: int, tempo: float, metre: tuple[int, int], first: int, end: 
     bar = Fraction(4 * metre[0], metre[1]) * 60 * rate / Fraction(tempo)
     lines = range(math.ceil(first / bar), math.ceil(end / bar))
     return [math.floor(k * bar + Fraction(1, 2)) for k in lines]
+
+
+if __name__ == "__main__":  # in a process of its own, to be killed and stopped: ENDPOINT
+    host = ClickHost(sys.argv[1])
+    print("ready", flush=True)
+    while True:
+        host.serve(5)

@@ -15,7 +15,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "out" / "plugin-tests"
-NEEDED = "g++ make cmake dpf-source cppzmq-dev libzmq3-dev jackd2 jalv"
+NEEDED = "g++ make cmake dpf-source cppzmq-dev libzmq3-dev jackd2 jalv g++-mingw-w64-x86-64-posix"
 
 N_COUNTS = ("playhead", "epoch", "underruns", "late", "far", "stale", "fade")
 REPORT = (

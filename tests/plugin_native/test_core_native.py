@@ -90,6 +90,8 @@ def test_midi_arrives_at_its_sample(stage):
     assert on == [(3, 60, 101, 107), (0, 62, 1, 100 + BLOCK - 1)], "what lies past the block is at its end"
     off = [(m.midi_channel, m.key, m.velocity, m.at_sample) for m in stage.host.of(wire.NoteOff)]
     assert off == [(3, 60, 0, 108), (2, 61, 33, 109)]
+    (bend,) = stage.host.of(wire.Bend)
+    assert (bend.midi_channel, bend.value, bend.at_sample) == (0, 257, 103)
     (control,), (program,) = stage.host.of(wire.Control), stage.host.of(wire.Program)
     assert (control.midi_channel, control.controller, control.value, control.at_sample) == (4, 74, 99, 300)
     assert (program.midi_channel, program.program, program.at_sample) == (5, 12, 355)
@@ -190,7 +192,12 @@ def test_ten_thousand_events_in_a_block_are_bounded_and_counted(stage):
     stage.daw.process(BLOCK, midi=[midi(0x90, i % 128, 100, at=i % BLOCK) for i in range(10_000)])
     dropped = int(stage.daw.report["dropped"])
     assert 0 < dropped <= 10_000 - 4096
-    assert len(stage.got(wire.NoteOn, 10_000 - dropped)) == 10_000 - dropped
+
+    def told() -> int:  # on a busy machine the link may be lost meanwhile: that is counted, too
+        return len(stage.host.of(wire.NoteOn)) + int(stage.daw.report["unsent"])
+
+    until(lambda: told() == 10_000 - dropped, stage.turn)
+    stage.live()
     stage.daw.process(BLOCK, midi=[midi(0x90, 5, 77)])
     until(lambda: any(m.velocity == 77 for m in stage.host.of(wire.NoteOn)), stage.turn)
 

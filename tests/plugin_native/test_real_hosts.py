@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,10 @@ def test_minihosts_midi_arrives_at_its_sample(mini, serving):
     until(lambda: len(serving.host.of(wire.Control)) == 4)
     controls = [(m.controller, m.value) for m in serving.host.of(wire.Control)]
     assert controls == [(0, 1), (1, 64), (74, 99), (127, 127)]
+    for low, high in ((0, 0), (1, 0), (0, 64), (127, 127)):
+        track.process([(5, 0xE0, low, high)])
+    until(lambda: len(serving.host.of(wire.Bend)) == 4)
+    assert [m.value for m in serving.host.of(wire.Bend)] == [0, 1, 8192, 16383]
 
 
 def test_minihosts_transport_is_told_and_followed(mini, serving):
@@ -222,7 +227,7 @@ def test_pedalboard_plays_the_instrument(built, serving):
         got = serving.host.of(wire.NoteOn)[-2:]  # what was pressed before the link lived is told at once
         return len(got) == 2 and got[0].at_sample < got[1].at_sample and got[1].key == 65
 
-    until(played, seconds=60)
+    until(played, lambda: time.sleep(0.02), seconds=60)  # it keeps Python's lock, which the host wants, too
     first, second = serving.host.of(wire.NoteOn)[-2:]
     assert (first.key, first.velocity, second.velocity) == (64, 99, 1)
     assert second.at_sample - first.at_sample == 12347
@@ -240,7 +245,7 @@ def test_pedalboard_runs_the_effect(built, serving):
         chunks.append(plugin(given, float(RATE), buffer_size=512, reset=False))
         return bool(np.concatenate(chunks, axis=1).any())
 
-    until(heard_so_far, seconds=60)
+    until(heard_so_far, lambda: time.sleep(0.02), seconds=60)
 
 
 @pytest.fixture
