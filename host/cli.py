@@ -195,8 +195,11 @@ def host(
 @app.command()
 def play(
     midi: Annotated[
-        Path, typer.Argument(readable=False, help="A MIDI file: its notes are the pads and keys.")
-    ],
+        Path | None,
+        typer.Argument(
+            readable=False, help="A MIDI file: its notes are the pads and keys. Without one you play, live."
+        ),
+    ] = None,
     hum: Annotated[
         Path | None, typer.Option(readable=False, help="A sound file to hand in as a hum.")
     ] = None,
@@ -230,8 +233,41 @@ def play(
     threads: Threads = 0,
     silent: Annotated[bool, typer.Option("--silent", help="Use no audio device.")] = False,
     presets: PresetFolders = [],  # noqa: B006
+    device: Annotated[
+        list[str], typer.Option(help="Live: an audio device by (part of) its name; again: the next choice.")
+    ] = [],  # noqa: B006
+    block: Annotated[int, typer.Option(min=16, max=4096, help="Live: samples an audio block.")] = 256,
+    midi_port: Annotated[
+        list[str], typer.Option(help="Live: a MIDI port by (part of) its name; none: every port.")
+    ] = [],  # noqa: B006
+    controllers: Annotated[
+        list[Path], typer.Option(help="Live: a further folder of controller profiles; may be given again.")
+    ] = [],  # noqa: B006
 ) -> None:
-    """Play a MIDI file (and a hum) into a host in real time, as a DAW would, and listen to what comes."""
+    """Play live with controllers and an audio device; or a MIDI file (and a hum), as a DAW would."""
+    if midi is None:
+        if hum is not None or out is not None or silent:
+            raise typer.BadParameter("--hum, --out and --silent want a MIDI file to play.")
+        from descant.host.edge import live_command
+
+        live_command.run(
+            live_command.LiveRequest(
+                preset,
+                prompt,
+                seconds,
+                seed,
+                rate,
+                block,
+                endpoint,
+                model,
+                threads,
+                tuple(map(str, presets)),
+                tuple(device),
+                tuple(midi_port),
+                tuple(map(str, controllers)),
+            )
+        )
+        return
     from descant.host.edge.play_command import Request, run
 
     run(

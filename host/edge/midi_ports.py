@@ -35,6 +35,7 @@ class MidiPorts:
         self._queue: deque[tuple[float, str, Midi]] = deque()
         self._looked = 0.0
         self._probe: Any = None
+        self._gone_already: set[str] | None = None  # what the last look missed
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,7 +55,13 @@ class MidiPorts:
             self.why = ""
         except Exception as error:  # no MIDI system, or it died: rtmidi's own errors, or anything
             self.why, there, outs, self._probe = f"MIDI does not work here ({error})", [], [], None
-        went = [name for name in self._inputs if name not in there]
+        if not there and self._gone_already is not None:
+            self._forget()  # nothing, twice: perhaps a system that died, of which this one would never know
+        missing = {name for name in self._inputs if name not in there}
+        went = [name for name in self._inputs if name in missing & (self._gone_already or set())]
+        self._gone_already = (
+            missing if missing or not there else None
+        )  # a system in turmoil shows none for once
         for name in went:
             self._close(name)
         came = []
@@ -86,6 +93,9 @@ class MidiPorts:
     def close(self) -> None:
         for name in list(self._inputs):
             self._close(name)
+        self._forget()
+
+    def _forget(self) -> None:
         for probe in self._probe or ():
             probe.delete()
         self._probe = None

@@ -61,15 +61,20 @@ class Jack:
         return done.stdout
 
 
+TIDIED: list[bool] = []
+
+
 def tidy() -> None:
-    """Killed servers keep their slots and may leave a lock: all of it goes, unless a server runs."""
+    """Killed servers keep their slots and may leave a lock: all of it goes, unless a server runs.
+
+    Later in one process only the lock goes, for JACK's library, once loaded, never looks at the slots afresh.
+    """
     running = subprocess.run(["pgrep", "-x", "jackd"], capture_output=True).returncode == 0
     if not running:
-        for left in Path("/dev/shm").glob("jack*"):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+        shutil.rmtree(f"/dev/shm/jack_db-{os.getuid()}", ignore_errors=True)
+        for left in [] if TIDIED else Path("/dev/shm").glob("jack*"):
+            left.unlink(missing_ok=True)
+    TIDIED.append(True)
 
 
 def wait_for(condition, what: str, patience: float = PATIENCE) -> float:

@@ -17,7 +17,11 @@ pytestmark = pytest.mark.jack
 
 
 def turning(server, condition, what):
-    return wait_for(lambda: (server.turn(), condition())[1], what)
+    def turned():
+        server.turn()
+        return condition()
+
+    return wait_for(turned, what)
 
 
 def loop_back(jack):
@@ -65,7 +69,11 @@ def test_a_loop_outlives_its_server_and_comes_back_in_phase(jack):
                 made += 480
             server.turn()
 
-        wait_for(lambda: (feed(), server.memory.position > at + 90_000)[1], "a bar")
+        def fed():
+            feed()
+            return server.memory.position > at + 90_000
+
+        wait_for(fed, "a bar")
         server.press(Press(server.memory.position, 0, "press"))
         turning(server, lambda: server.status and server.status[0].state == "playing", "a loop")
         turning(server, lambda: server.memory.position > at + 200_000, "a second bar")

@@ -1,0 +1,202 @@
+"""Playing live: controllers, the host and the audio process joined into one performance.
+
+One activity, the owner's, which turns every few milliseconds and never waits for anybody: it takes what
+controllers say, tells the host and the looper, fetches what the host has made and puts it where the audio
+process finds it, a little ahead. If it is late, what was made ahead covers it; if it dies, loops go on.
+Positions are those of the audio process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+from descant.host.beat_clock import PULSES, ClockIn, TapTempo
+from descant.host.controller import Binding, Controller, Do, Profile, Shown, light
+from descant.host.edge.audio_server import AudioServer
+from descant.host.edge.controller_files import profile_for
+from descant.host.edge.midi_ports import MidiPorts
+from descant.host.errors import HostError
+from descant.host.events import TransportEvent
+from descant.host.loop_press import Press, PressAction
+from descant.host.midi_words import Midi
+from descant.host.transport import Timeline
+from descant.plugin_bridge import BridgeClient
+
+AHEAD_SECONDS = 0.03  # of the generator's sound: what this loop may be late by
+TURN_SECONDS = 0.003
+ALL_SOUND_OFF = 120
+
+
+class Live:
+    """Thread: the owner's, which made client and ports.
+
+    client: connected. tempo: quarter notes a minute, until somebody taps another. say: takes a line for the
+    performer.
+    """
+
+    def __init__(
+        self,
+        client: BridgeClient,
+        audio: AudioServer,
+        ports: MidiPorts,
+        profiles: list[Profile],
+        tempo: float,
+        say: Callable[[str], object],
+    ) -> None:
+        self.client, self.audio, self.ports = client, audio, ports
+        self.events = 0  # messages of controllers that were acted on
+        self._profiles, self._say = profiles, say
+        self._controllers: dict[str, Controller] = {}
+        self._values: dict[str, float] = {}
+        self._tap, self._clock = TapTempo(), ClockIn()
+        self._ahead = round(AHEAD_SECONDS * audio.rate) + 2 * audio.block
+        self._fed: int | None = None
+        self._lit: dict[tuple[str, Binding], Shown] = {}
+        self._slot = ""  # the prompt that was asked for last, as bindings name it
+        self._slot_shown: Shown = "empty"
+        self._start(tempo)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Turn until told to end."""
+        while not until():
+            self.turn()
+            time.sleep(TURN_SECONDS)
+
+    def turn(self) -> None:
+        """One look at everything."""
+        self.audio.turn()
+        came, went = self.ports.look()
+        for name in came:
+            self._controllers[name] = Controller(profile_for(name, self._profiles), self._values)
+            self._say(f"{name} is connected ({self._controllers[name].profile.name})")
+        for name in went:
+            self._say(f"{name} is gone; its held notes end")
+            self._do_all(self._controllers.pop(name).let_go(), self._now())
+        for seconds, name, midi in self.ports.take():
+            if name in self._controllers:
+                self._hear(name, midi, seconds)
+        self.client.pump(0)
+        self._feed()
+        self._tell()
+
+    def _start(self, tempo: float) -> None:
+        self._timeline = Timeline.internal(self.audio.rate, tempo)
+        self._follow(tempo, Fraction(0), self._now())
+
+    def _now(self) -> int:
+        """The sample that is asked for now."""
+        return max(0, round(self.audio.position_at(time.monotonic())))
+
+    def _follow(self, tempo: float, beat: Fraction, at: int) -> None:
+        """From a sample on the song is at a beat, at a tempo: for the host and for the loops' lines."""
+        event = TransportEvent(at, tempo, float(beat))
+        self._timeline, _ = self._timeline.followed(event)
+        self._timeline = self._timeline.pruned(at - 60 * self.audio.rate)
+        self.client.transport(tempo, float(beat), at_sample=at)
+        self.audio.follow(self._timeline)
+
+    def _hear(self, name: str, midi: Midi, seconds: float) -> None:
+        at = max(0, round(self.audio.position_at(seconds)))
+        if self._clock.take(midi, seconds):
+            tempo = self._clock.tempo
+            if midi.kind == "clock" and self._clock.playing and tempo and self._clock.pulses % PULSES == 0:
+                self._follow(tempo, self._clock.beat, at)
+            return
+        self._do_all(self._controllers[name].take(midi), at, seconds)
+
+    def _do_all(self, wishes: list[Do | Midi], at: int, seconds: float = 0.0) -> None:
+        for wish in wishes:
+            self.events += 1
+            try:
+                if isinstance(wish, Midi):
+                    self._pass_on(wish, at)
+                else:
+                    self._do(wish, at, seconds)
+            except HostError as error:
+                self._say(f"{error.what}. {error.still}. {error.do}.")
+
+    def _pass_on(self, midi: Midi, at: int) -> None:
+        """What no profile takes means what the preset says."""
+        client, key, value, channel = self.client, midi.number, midi.value, midi.channel
+        if midi.kind == "note_on":
+            client.note_on(key, value, channel, at)
+        elif midi.kind == "note_off":
+            client.note_off(key, value, channel, at)
+        elif midi.kind == "control":
+            client.control(key, value, channel, at)
+        elif midi.kind == "program":
+            client.program(key, channel, at)
+
+    def _do(self, wish: Do, at: int, seconds: float) -> None:
+        kind, _, rest = wish.what.partition(" ")
+        if kind == "slot":
+            if wish.down:
+                self._slot, self._slot_shown = wish.what, "queued"
+                self.client.trigger(int(rest) - 1, round(127 * wish.value), at_sample=at)
+            else:
+                self.client.control(ALL_SOUND_OFF, 0, at_sample=at)
+        elif kind == "loop":
+            number, action = rest.split(" ", 1)
+            meant: PressAction = action if wish.down else "stop"  # type: ignore[assignment]
+            self.audio.press(Press(at, int(number) - 1, meant))
+        elif kind == "parameter":
+            self.client.parameter(rest, wish.value, at_sample=at)
+        elif kind == "panic":
+            self.client.control(ALL_SOUND_OFF, 0, at_sample=at)
+            self.audio.press(Press(at, 0, "stop all", "off"))
+            for controller in self._controllers.values():
+                controller.let_go()
+        elif kind == "tap" and (tempo := self._tap.tap(seconds)) is not None:
+            self._follow(tempo, self._timeline.beat_at(at), at)
+            self._say(f"{tempo:.1f} beats a minute")
+
+    def _feed(self) -> None:
+        """Put what the host has made where the audio process will want it next."""
+        audio, block = self.audio, self.audio.block
+        if not audio.fit.updates:
+            return
+        now = self._now()
+        if self._fed is None or self._fed < now or self._fed > now + 4 * self._ahead:
+            self._fed = now + self._ahead  # we were late, or time was corrected
+            self.client.seek(self._fed)
+        while self._fed < now + self._ahead + block:
+            audio.memory.play(self._fed, self.client.read(block))
+            self._fed += block
+
+    def _tell(self) -> None:
+        client = self.client
+        while client.plans:
+            plan = client.plans.popleft()
+            self._slot_shown = "playing" if plan.text else "empty"
+            self._say(f"bar {plan.bar:g}: {plan.text or 'silence'}")
+        while client.faults:
+            fault = client.faults.popleft()
+            if fault.severity == "error":
+                self._slot_shown = "error"
+            self._say(f"{fault.what} {fault.still} {fault.do}")
+        client.meters.clear()
+        while self.audio.said:
+            self._say(" ".join(self.audio.said.popleft()))
+        for name, controller in self._controllers.items():
+            for binding in controller.profile.bindings:
+                shown = self._shown(binding)
+                if self._lit.get((name, binding)) != shown:
+                    self._lit[name, binding] = shown
+                    if (midi := light(controller.profile, binding, shown)) is not None:
+                        self.ports.send(name, midi)
+
+    def _shown(self, binding: Binding) -> Shown:
+        """What a pad's light shows: of a prompt whether it waits or plays, of a loop what its slot does."""
+        if binding.do.startswith("slot "):
+            return self._slot_shown if binding.do == self._slot else "empty"
+        if binding.do.startswith("loop "):
+            index = int(binding.do.split(" ")[1]) - 1
+            if index < len(self.audio.status):
+                slot = self.audio.status[index]
+                if slot.queued:
+                    return "queued"
+                if slot.state not in ("empty", "stopped"):
+                    return "playing" if slot.state == "playing" else "generating"
+        return "empty"

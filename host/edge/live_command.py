@@ -1,0 +1,97 @@
+"""`descant play` without a file: controllers, an audio device and a host, until Ctrl-C or for so many
+seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+
+from descant.host.edge.audio_server import AudioServer
+from descant.host.edge.controller_files import load_profiles
+from descant.host.edge.host_process import running_host
+from descant.host.edge.live import Live
+from descant.host.edge.midi_ports import MidiPorts
+from descant.host.edge.preset_files import choose_preset
+from descant.plugin_bridge import BridgeClient
+
+_CHANNELS = 2
+_PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class LiveRequest:
+    """The command line of `descant play` without a file; see there for units and ranges."""
+
+    preset: str
+    prompt: str
+    seconds: float | None
+    seed: int
+    rate: int
+    block: int
+    endpoint: str
+    model: str
+    threads: int
+    presets: tuple[str, ...]
+    devices: tuple[str, ...]
+    midi: tuple[str, ...]
+    controllers: tuple[str, ...]
+
+
+def run(request: LiveRequest) -> None:
+    """Thread: main. Play. Raises HostError or WireError when there is no host to play."""
+    _, preset = choose_preset(request.presets, request.preset, "Nothing was played.")
+    console = Console(stderr=True, highlight=False)
+
+    def say(text: str) -> None:
+        console.print(escape(text), soft_wrap=True)
+
+    profiles, broken = load_profiles(request.controllers)
+    for error in broken:
+        say(str(error))
+    with ExitStack() as stack:
+        audio = stack.enter_context(
+            AudioServer(request.rate, _CHANNELS, devices=request.devices, block=request.block)
+        )
+        endpoint = request.endpoint
+        if not endpoint:
+            if console.is_terminal:
+                stack.enter_context(console.status("starting a host"))
+            endpoint = stack.enter_context(
+                running_host(request.model, request.threads, request.presets)
+            ).endpoint
+        client = BridgeClient(
+            endpoint,
+            request.rate,
+            request.block,
+            _CHANNELS,
+            name="descant play",
+            preset=request.preset,
+            seed=request.seed,
+        )
+        client.connect()
+        stack.callback(client.close)
+        ports = MidiPorts(request.midi)
+        stack.callback(ports.close)
+        patience = time.monotonic() + _PATIENCE
+        while not audio.fit.updates and time.monotonic() < patience:  # the first block says where time begins
+            audio.turn()
+            time.sleep(0.005)
+        live = Live(client, audio, ports, profiles, preset.tempo, say)
+        print("playing", flush=True)
+        if request.prompt:
+            client.prompt(request.prompt, 0)
+        end = None if request.seconds is None else time.monotonic() + request.seconds
+        with suppress(KeyboardInterrupt):
+            live.run(lambda: end is not None and time.monotonic() >= end)
+        memory = audio.memory
+        print(
+            f"{memory.blocks} blocks, {memory.xruns} xruns, {memory.underruns + client.underruns} underruns, "
+            f"{audio.restarts} restarts, {live.events} events of controllers",
+            file=sys.stderr,
+        )
