@@ -253,7 +253,7 @@ def play(
         live_command.run(
             live_command.LiveRequest(
                 preset,
-                prompt,
+                prompt or "",
                 seconds,
                 seed,
                 rate,
