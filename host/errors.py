@@ -60,6 +60,12 @@ class DeviceError(HostError):
     code = "device"
 
 
+class TakeError(HostError):
+    """A take that cannot be recorded, found or exported."""
+
+    code = "take"
+
+
 class SessionError(HostError):
     """A session that cannot be opened, is not open, or cannot be resumed."""
 

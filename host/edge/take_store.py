@@ -1,0 +1,265 @@
+"""Takes on disk: float WAV files whose headers are always true, and a database of what is known of each.
+
+Thread: the store's owner, never audio. A file that was being written when the power went is repaired at the
+next start; a take whose row was not written is found by its file; a database that cannot be read is set
+aside, and built anew from files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import suppress
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from descant.host.errors import TakeError
+from descant.host.takes import (
+    FLOAT_BYTES,
+    HEADER_BYTES,
+    LOW_SECONDS,
+    MAX_DATA_BYTES,
+    Take,
+    file_name,
+    free_name,
+    room_seconds,
+    true_header,
+    wav_header,
+)
+
+Wave = npt.NDArray[np.float32]
+DATABASE = "takes.sqlite"
+_COLUMNS = [field.name for field in fields(Take) if field.name != "number"]
+
+
+class TakeWriter:
+    """One file being recorded. path: of it. full: nothing more fits into it, or onto the disk."""
+
+    def __init__(self, path: Path, rate: int, channels: int) -> None:
+        self.path, self.rate, self.channels = path, rate, channels
+        self.n_samples = 0
+        self.full = ""
+        self._file = path.open("xb", buffering=0)
+        self._file.write(wav_header(rate, channels, 0))
+
+    @property
+    def seconds(self) -> float:
+        return self.n_samples / self.rate
+
+    def write(self, wave: Wave) -> bool:
+        """Append [C, n]; the header says so before this returns. False when it did not fit: what was there
+        stays.
+        """
+        if self.full:
+            return False
+        data = np.ascontiguousarray(wave.T, "<f4").tobytes()
+        before = HEADER_BYTES + self.n_samples * self.channels * FLOAT_BYTES
+        if before + len(data) > MAX_DATA_BYTES:
+            self.full = "a WAV file holds no more"
+            return False
+        try:
+            self._put(before, data)
+            self.n_samples += wave.shape[1]
+            self._put(0, wav_header(self.rate, self.channels, before - HEADER_BYTES + len(data)))
+        except OSError as error:
+            self.full = (error.strerror or str(error)).lower()
+            with suppress(OSError):
+                self._file.truncate(before)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Harmless when repeated."""
+        if not self._file.closed:
+            with suppress(OSError):
+                os.fsync(self._file.fileno())
+            self._file.close()
+
+    def _put(self, at: int, data: bytes) -> None:
+        self._file.seek(at)
+        done = 0
+        while done < len(data):
+            done += self._file.write(data[done:])
+
+
+class TakeStore:
+    """A folder of takes. said: what had to be put right when it was opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[str] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TakeError(
+                f"Takes cannot be kept in {folder}: {(error.strerror or str(error)).lower()}.",
+                "Everything plays; nothing is recorded.",
+                "Name a folder that you may write to.",
+            ) from error
+        self._repair_files()
+        self._database = self._opened()
+        self._adopt()
+
+    def __enter__(self) -> TakeStore:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def begin(self, name: str, rate: int, channels: int) -> TakeWriter:
+        """A file for a new take; it has its own name even where others have the same. Raises TakeError."""
+        taken = {take.name for take in self.find()} | {path.stem for path in self.folder.glob("*.wav")}
+        path = self.folder / file_name(free_name(name, taken))
+        try:
+            return TakeWriter(path, rate, channels)
+        except OSError as error:
+            raise TakeError(
+                f"{path} cannot be recorded: {(error.strerror or str(error)).lower()}.",
+                "Takes that are there are as they were; everything plays.",
+                "Make room on the disk, or name another folder.",
+            ) from error
+
+    def keep(self, take: Take) -> Take:
+        """Write a take's row; the row as it is kept. Its name is made free first."""
+        values = [getattr(take, column) for column in _COLUMNS]
+        values[0] = free_name(take.name, {other.name for other in self.find()})
+        marks = ", ".join("?" * len(values))
+        with self._database:
+            cursor = self._database.execute(
+                f"INSERT INTO takes ({', '.join(_COLUMNS)}) VALUES ({marks})", values
+            )
+        return self.get(int(cursor.lastrowid or 0))
+
+    def get(self, number: int) -> Take:
+        """Raises TakeError where there is none of that number."""
+        rows = self._rows("WHERE number = ?", (number,))
+        if not rows:
+            raise TakeError(
+                f"There is no take {number}.", "All takes are there.", "Look for it by a word of its name."
+            )
+        return rows[0]
+
+    def find(self, words: str = "", at_least: int = 0) -> list[Take]:
+        """Takes whose name, prompt, key or model hold every word, of a rating or better; the newest first."""
+        where, values = ["rating >= ?"], [at_least]
+        for word in words.split():
+            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            where.append("(name || ' ' || prompt || ' ' || key || ' ' || model) LIKE ? ESCAPE '\\'")
+            values.append(f"%{escaped}%")  # type: ignore[arg-type]
+        return self._rows(f"WHERE {' AND '.join(where)}", tuple(values))
+
+    def rate(self, number: int, rating: int) -> Take:
+        """0..5. Raises TakeError."""
+        if not 0 <= rating <= 5:
+            raise TakeError(f"A rating of {rating} is out of range.", "The take is as it was.", "Rate 0..5.")
+        self.get(number)
+        with self._database:
+            self._database.execute("UPDATE takes SET rating = ? WHERE number = ?", (rating, number))
+        return self.get(number)
+
+    def export(self, number: int, target: Path) -> None:
+        """A copy as .wav (the same samples) or .flac (24 bits). Raises TakeError; a half-written file is
+        removed.
+        """
+        source = self.folder / self.get(number).file
+        part = target.with_name(target.name + ".part")
+        try:
+            if target.suffix.lower() == ".flac":
+                wave, rate = soundfile.read(source, dtype="float32")
+                soundfile.write(part, np.clip(wave, -1, 1), rate, format="FLAC", subtype="PCM_24")
+            elif target.suffix.lower() == ".wav":
+                shutil.copyfile(source, part)
+            else:
+                raise TakeError(
+                    f"{target.name} is no sound file.", "Nothing was written.", "End it in .wav or .flac."
+                )
+            os.replace(part, target)
+        except (OSError, RuntimeError) as error:
+            part.unlink(missing_ok=True)
+            raise TakeError(
+                f"{target} cannot be written: {_reason(error)}.",
+                "The take is as it was.",
+                "Name a file in a folder that exists and has room.",
+            ) from error
+
+    def low(self, rate: int, channels: int) -> str:
+        """What to say when the disk is nearly full; "" while it is not."""
+        seconds = room_seconds(shutil.disk_usage(self.folder).free, rate, channels)
+        return (
+            ""
+            if seconds > LOW_SECONDS
+            else f"The disk has room for {seconds / 60:.0f} more minutes of recording."
+        )
+
+    def _rows(self, where: str, values: tuple[object, ...]) -> list[Take]:
+        columns = [*_COLUMNS, "number"]
+        found = self._database.execute(
+            f"SELECT {', '.join(columns)} FROM takes {where} ORDER BY number DESC", values
+        )
+        return [Take(**dict(zip(columns, row))) for row in found]
+
+    def _opened(self) -> sqlite3.Connection:
+        path = self.folder / DATABASE
+        try:
+            return _connected(path)
+        except sqlite3.DatabaseError:
+            aside = path.with_name(f"{DATABASE}.broken-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+            for end in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    os.replace(f"{path}{end}", f"{aside}{end}")
+            self.said.append(
+                f"The list of takes could not be read; it lies in {aside.name}, and a new one was made."
+            )
+            return _connected(path)
+
+    def _repair_files(self) -> None:
+        for path in sorted(self.folder.glob("*.wav")):
+            with suppress(OSError), path.open("r+b") as file:
+                true = true_header(file.read(HEADER_BYTES), path.stat().st_size)
+                if true is not None:
+                    file.seek(0)
+                    file.write(true)
+                    self.said.append(f"{path.name} was not closed; all that was recorded is there.")
+
+    def _adopt(self) -> None:
+        """Rows for files that have none."""
+        known = {take.file for take in self.find()}
+        for path in sorted(self.folder.glob("*.wav")):
+            if path.name not in known:
+                try:
+                    seconds = float(soundfile.info(path).duration)
+                except RuntimeError:
+                    continue
+                when = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+                self.keep(Take(path.stem, when, path.name, seconds))
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        kinds = {"seconds": "REAL", "tempo": "REAL", "seed": "INTEGER", "rating": "INTEGER", "events": "BLOB"}
+        columns = ", ".join(f"{name} {kinds.get(name, 'TEXT')} NOT NULL" for name in _COLUMNS)
+        database.execute(f"CREATE TABLE IF NOT EXISTS takes (number INTEGER PRIMARY KEY, {columns})")
+        if database.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("quick_check")
+        database.commit()
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
+
+
+def _reason(error: BaseException) -> str:
+    """libsndfile says nothing at all when a disk is full."""
+    return (getattr(error, "strerror", None) or str(error) or "the disk may be full").rstrip(".")
