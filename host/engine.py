@@ -217,6 +217,7 @@ class Engine:
         if since >= REPORT_SECONDS * session.hello.sample_rate and not session.working:
             seat.reported = sent
             at = session.playback.sent
+            session.meters.eased = session.easing.rung
             lead_ms = 1000 * session.seconds_ahead
             outputs.append(session.meters.read(at, lead_ms, since / session.hello.sample_rate))
             outputs.append(ResumeOut(at, pack(session)))

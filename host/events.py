@@ -263,7 +263,8 @@ class MeterOut:
 
     lead_ms: audio made ahead of the playhead. real_time_factor: time to make / time it lasts (0: not
     measured). control delay: from an unquantised event's at_sample to the first sample it changed, over the
-    last 256 events. load: share of rewound work among all frames made since the last meter, 0..1.
+    last 256 events. load: share of rewound work among all frames made since the last meter, 0..1. eased:
+    rung of the overload ladder, 0 is as asked.
     """
 
     at_sample: int
@@ -275,6 +276,7 @@ class MeterOut:
     load: float
     control_delay_p50: int = 0
     control_delay_p95: int = 0
+    eased: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from descant.host.errors import HostError, SessionError
 from descant.host.events import FaultOut, SessionHello
+from descant.host.ladder import NAMES
 from descant.model import ModelError
 
 
@@ -29,6 +30,21 @@ def late(at_sample: int) -> FaultOut:
         "the same prompt begins anew, in time",
         "if it happens again, close other programs or give the session more lead",
     )
+
+
+def eased(at_sample: int, rung: int, before: int) -> FaultOut:
+    """The overload ladder was taken down, or up, to a rung."""
+    if rung > before:
+        return FaultOut(
+            at_sample,
+            "overload",
+            "warning",
+            f"this machine does not make the music in time: {NAMES[rung]}",
+            "the music goes on, on the beat",
+            "close other programs, set guidance_every in the preset, or use a smaller model",
+        )
+    what = f"there is room again: {NAMES[rung]}"
+    return FaultOut(at_sample, "overload", "info", what, "the music goes on", "nothing need be done")
 
 
 def broken(error: Exception, at_sample: int) -> FaultOut:

@@ -13,10 +13,11 @@ REMEMBERED = 256  # control delays that count
 
 
 class Meters:
-    """rate: Hz of the client. underruns: as the client last reported."""
+    """rate: Hz of the client. underruns: as the client last reported. eased: the overload ladder's."""
 
     def __init__(self, rate: int) -> None:
         self.underruns = 0
+        self.eased = 0
         self._rate = rate
         self._delays: deque[int] = deque(maxlen=REMEMBERED)
         self._busy = 0.0
@@ -45,4 +46,6 @@ class Meters:
         load = self._busy / sent_seconds if sent_seconds > 0 else 0.0
         self._busy = self._frame_seconds = 0.0
         ms = 1000 / self._rate
-        return MeterOut(at_sample, lead_ms, factor, self.underruns, p50 * ms, p95 * ms, load, p50, p95)
+        return MeterOut(
+            at_sample, lead_ms, factor, self.underruns, p50 * ms, p95 * ms, load, p50, p95, self.eased
+        )

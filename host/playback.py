@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from descant.host.events import AudioOut, Wave
+from descant.host.held import Held, Memory
 from descant.host.pacing import Pacing
 from descant.host.resample import Resampler
 from descant.host.schedule import Cue, Schedule
@@ -20,6 +21,7 @@ from descant.host.voice import Voice
 from descant.model import Generator, MusicModel
 from descant.model.work import Work
 
+SEAM_MS = 5.0  # where the end of a held bar runs into its beginning
 MAX_BLOCK = 8192  # samples in one block
 
 
@@ -38,7 +40,9 @@ class Playback:
         self._channels = channels
         self._seed = seed
         self._resampler = Resampler(model.spec.sample_rate, rate)
-        self._voices: dict[int, Voice] = {}
+        self._voices: dict[int, Voice | Held] = {}
+        self._memory = Memory(rate)
+        self._seam = max(1, round(rate * SEAM_MS / 1000))
         self._cues: tuple[Cue, ...] = ()
         self._version = -1
         self._deaf: set[int] = set()  # starts of streams of which that has been said
@@ -51,9 +55,20 @@ class Playback:
         due = (self._voices.get(cue.at_sample) for cue in self._due(self.sent))
         return max((voice.oldest_changeable for voice in due if voice is not None), default=0)
 
+    def undecided(self) -> int:
+        """The first sample that nothing made so far has touched: a change from here on costs no work."""
+        due = [self._voices.get(cue.at_sample) for cue in self._due(self.sent)]
+        return max((voice.undecided for voice in due if isinstance(voice, Voice)), default=self.sent)
+
+    def can_hold(self, length: int) -> bool:
+        """Whether so many samples were sent without a gap, to be held."""
+        return self._memory.last(self.sent, length + self._seam) is not None
+
     def first_change(self, at_sample: int) -> int:
         """The first sample that a change of the scene at `at_sample` can change, when it does."""
         for voice in self._voices.values():
+            if isinstance(voice, Held):
+                continue
             if voice.start <= at_sample and (voice.end is None or at_sample < voice.end):
                 return voice.touched(voice.frame_of(at_sample))
         return at_sample
@@ -101,8 +116,9 @@ class Playback:
             self.sent = cue.at_sample
         if self.sent >= limit:
             return []
-        slowest = min((self._opened(cue) for cue in self._due(self.sent)), key=lambda voice: voice.ready)
-        if slowest.ready <= self.sent:
+        due = [self._opened(cue, schedule) for cue in self._due(self.sent)]
+        slowest = min(due, key=lambda voice: voice.ready)
+        if isinstance(slowest, Voice) and slowest.ready <= self.sent:
             yield from slowest.advance(schedule)
             self.frames_made += 1
         out: list[AudioOut] = []
@@ -121,6 +137,9 @@ class Playback:
     def current(self) -> Generator | None:
         """The newest stream that sounds now, as it stands."""
         due = [self._voices[cue.at_sample] for cue in self._due(self.sent) if cue.at_sample in self._voices]
+        if due and isinstance(due[-1], Held):
+            before = self._before(due[-1])
+            return self.going_on if before is None else before.generator
         return due[-1].generator if due else None
 
     def skip_to(self, at_sample: int, carry: bool = False) -> None:
@@ -130,6 +149,7 @@ class Playback:
         """
         self.going_on = (self.current() or self.going_on) if carry else None
         self._voices.clear()
+        self._memory.forget()
         self.sent = max(self.sent, at_sample)
         self._version = -1
 
@@ -140,10 +160,11 @@ class Playback:
         trigger started; None: none is.
         """
         due = [] if heard is None else [self._voices.get(cue.at_sample) for cue in self._due(heard)]
-        streams = [voice.gone_back(heard or 0) for voice in due if voice is not None]
+        streams = [self._gone_back(voice, heard or 0) for voice in due if voice is not None]
         found = [stream for stream in streams if stream is not None]
         self.going_on = found[-1] if found else self.going_on if heard is not None else None
         self._voices.clear()
+        self._memory.forget()
         self._cues, self._version = (), -1
         self.sent = to
         self.epoch += 1
@@ -164,24 +185,31 @@ class Playback:
             if cue.at_sample >= self._kept_from(schedule)
         ]
         self._cues = schedule.cues
-        starts = {cue.at_sample for cue in self._cues if cue.kind == "start"}
-        self._voices = {start: voice for start, voice in self._voices.items() if start in starts}
+        kinds = {cue.at_sample: cue.kind for cue in self._cues}
+        for start, voice in list(self._voices.items()):
+            if kinds.get(start) != ("hold" if isinstance(voice, Held) else "start"):
+                self._drop(voice, schedule)
         for index, cue in enumerate(self._cues):
             if cue.at_sample in self._voices:
                 self._fit(self._voices[cue.at_sample], index)
-        for voice in self._voices.values():
-            changed = voice.reconcile(schedule)
-            if changed is not None and (voice.tail_end is None or changed < voice.tail_end):
+        for stream in [voice for voice in self._voices.values() if isinstance(voice, Voice)]:
+            changed = stream.reconcile(schedule)
+            if changed is not None and (stream.tail_end is None or changed < stream.tail_end):
                 changes.append(changed)
         first = min(changes, default=self.sent)
         if first < self.sent:
             self.sent = first
             self.epoch += 1
-        self._voices = {
-            start: voice
-            for start, voice in self._voices.items()
-            if (voice.tail_end or self.sent + 1) > self.sent
-        }
+        over = [voice for voice in self._voices.values() if (voice.tail_end or self.sent + 1) <= self.sent]
+        for voice in over:
+            self._drop(voice, schedule)
+
+    def _drop(self, voice: Voice | Held, schedule: Schedule) -> None:
+        """Forget a stream; the one whose last bar is held is carried on by what comes after that."""
+        end = voice.start if schedule.holding(voice.start) else voice.end
+        if isinstance(voice, Voice) and end is not None and end <= self.sent and schedule.holding(end):
+            self.going_on = voice.gone_back(end) or self.going_on
+        del self._voices[voice.start]
 
     def _kept_from(self, schedule: Schedule) -> int:
         """Cues before this were forgotten by the schedule, not taken back."""
@@ -195,18 +223,37 @@ class Playback:
         return after.at_sample, after.fade_out
 
     def _due(self, at_sample: int) -> list[Cue]:
-        """The start cues whose streams sound at a sample, begun or not."""
+        """The cues whose streams or held bars sound at a sample, begun or not."""
         found = []
         for index, cue in enumerate(self._cues):
             end, fade = self._span(index)
-            if cue.kind == "start" and cue.at_sample <= at_sample and (end is None or at_sample < end + fade):
+            if cue.kind != "stop" and cue.at_sample <= at_sample and (end is None or at_sample < end + fade):
                 found.append(cue)
         return found
 
-    def _opened(self, cue: Cue) -> Voice:
-        """The stream of a start cue; begun here if it has not."""
+    def _gone_back(self, voice: Voice | Held, heard: int) -> Generator | None:
+        """A stream, or the one before a held bar, gone back to what is heard at a sample or was last."""
+        if isinstance(voice, Voice):
+            return voice.gone_back(heard)
+        before = self._before(voice)
+        return None if before is None else before.gone_back(voice.start)
+
+    def _before(self, held: Held) -> Voice | None:
+        """The stream whose last bar is held, if it is still there."""
+        voices = [voice for voice in self._voices.values() if isinstance(voice, Voice)]
+        return next((voice for voice in voices if voice.end == held.start), None)
+
+    def _opened(self, cue: Cue, schedule: Schedule) -> Voice | Held:
+        """The stream of a start cue or the bar of a hold; begun here if it has not."""
         voice = self._voices.get(cue.at_sample)
-        if voice is None:
+        if voice is None and cue.kind == "hold":
+            grid = schedule.scene(cue.at_sample).timeline.at(cue.at_sample)
+            beat = 60 * self._resampler.target_rate / grid.tempo
+            bar = grid.bar_beats * beat
+            lengths = tuple(max(2 * self._seam, round(length)) for length in (bar, bar / 2, beat))
+            voice = self._voices[cue.at_sample] = Held(self._memory, cue.at_sample, lengths, self._seam)
+            self._fit(voice, self._cues.index(cue))
+        elif voice is None:
             seed = _mixed(self._seed, cue.at_sample)
             stream = None if cue.by_trigger else self.going_on
             prompt = None if stream is not None else self.begin_with
@@ -216,14 +263,14 @@ class Playback:
             self._fit(voice, self._cues.index(cue))
         return voice
 
-    def _fit(self, voice: Voice, index: int) -> None:
+    def _fit(self, voice: Voice | Held, index: int) -> None:
         """Give a stream the end and fades that its cue and the next one say."""
         voice.fade_in = self._cues[index].fade_in
         voice.end, voice.fade_out = self._span(index)
 
     def _next_start(self, after: int) -> Cue | None:
-        """The first start cue later than a sample."""
-        return next((cue for cue in self._cues if cue.kind == "start" and cue.at_sample > after), None)
+        """The first cue later than a sample from which something sounds."""
+        return next((cue for cue in self._cues if cue.kind != "stop" and cue.at_sample > after), None)
 
     def _settled_until(self, limit: int) -> int:
         """The end of the block that can be sent from `sent` on: all ready, none beginning or ending
@@ -244,7 +291,9 @@ class Playback:
         total: Wave = np.zeros((self._model.spec.channels, end - first), np.float32)
         for cue in self._due(first):
             total += self._voices[cue.at_sample].render(first, end)
-        return for_channels(np.nan_to_num(total, copy=False, nan=0.0, posinf=0.0, neginf=0.0), self._channels)
+        total = np.nan_to_num(total, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        self._memory.write(first, total)
+        return for_channels(total, self._channels)
 
 
 def for_channels(wave: Wave, channels: int) -> Wave:

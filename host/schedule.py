@@ -30,7 +30,8 @@ class Scene:
 
     text: the prompt, None for none. melody: what to follow, None for none. chords: pitch classes held (0 is
     C). progression: the chords of the bars while no key is held, None for none. melody_level, chords_level,
-    beat_level: 0..1. falls_from: the sample from which guidance falls. The rest as in PARAMETERS.
+    beat_level: 0..1. falls_from: the sample from which guidance falls. eased: the rung of the
+    overload ladder. The rest as in PARAMETERS.
     """
 
     timeline: Timeline
@@ -45,6 +46,7 @@ class Scene:
     guidance_every: int = 1
     guidance_fall: float = 0.0
     falls_from: int = 0
+    eased: int = 0
     melody_level: float = 1.0
     chords_level: float = 1.0
     beat_level: float = 1.0
@@ -76,14 +78,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Cue:
-    """A stream begins ("start") or music ends ("stop") exactly at at_sample.
+    """A stream begins ("start"), the last bar is held ("hold") or music ends ("stop") exactly at at_sample.
 
     fade_in: samples over which the new stream rises. fade_out: samples over which the one before falls, from
     at_sample.
     """
 
     at_sample: int
-    kind: Literal["start", "stop"]
+    kind: Literal["start", "hold", "stop"]
     fade_in: int
     fade_out: int
     by_trigger: bool = True
@@ -190,9 +192,14 @@ class Schedule:
         return self._cues[index] if index < len(self._cues) else None
 
     def sounding(self, at_sample: int) -> bool:
-        """Whether a stream plays at a sample."""
+        """Whether a stream plays, or a bar is held, at a sample."""
         cue = self.cue_before(at_sample)
-        return cue is not None and cue.kind == "start"
+        return cue is not None and cue.kind != "stop"
+
+    def holding(self, at_sample: int) -> bool:
+        """Whether a bar is held at a sample."""
+        cue = self.cue_before(at_sample)
+        return cue is not None and cue.kind == "hold"
 
     def forget(self, before: int) -> None:
         """Fold edits earlier than a sample into the base and drop cues whose stream and fade ended before it.

@@ -23,9 +23,10 @@ from descant.host.events import (
     TransportEvent,
 )
 from descant.host.hum import Chroma, ChromaOf, ClipReader, melody_on_grid
+from descant.host.ladder import HOLD
 from descant.host.preset import MAX_PROMPT_CHARS, Preset, Transition, find_preset
 from descant.host.schedule import SAMPLED, Cue, Scene, Schedule, field_of
-from descant.host.takelog import Restart
+from descant.host.takelog import Ease, Restart
 from descant.host.transport import Timeline
 from descant.host.trigger import ChordNote, SetParameter, Silence, StartSlot, action_of
 from descant.model import CodecSpec
@@ -103,7 +104,7 @@ class Score:
         moved = any(row.parameter == "guidance" for row in self.preset.cc.values())
         return moved or self.preset.sampling.guidance != 1.0
 
-    def apply(self, event: HostEvent | Restart, changeable: int) -> Outcome:
+    def apply(self, event: HostEvent | Restart | Ease, changeable: int) -> Outcome:
         """Take one event; it changes nothing before sample `changeable`.
 
         Errors: HostError for an event that cannot be followed; then nothing has changed.
@@ -121,6 +122,9 @@ class Score:
                 at = max(event.at_sample, changeable)
                 self.schedule.cue(Cue(at, "start", self.samples(START_FADE_MS), 0, by_trigger=False))
                 return Outcome(restart=at)
+            case Ease():
+                self._ease(event.rung, max(event.at_sample, changeable))
+                return Outcome()
             case Heartbeat() | Sync() | Mode() | Goodbye():
                 return Outcome()
         at = max(event.at_sample, changeable)
@@ -227,7 +231,7 @@ class Score:
             return Outcome(self._stop(line, self.samples(self._fade_ms(row.transition, STOP_FADE_MS))))
         if not schedule.sounding(line):
             schedule.cue(Cue(line, "start", self.samples(START_FADE_MS), 0))
-        elif (row.transition or self.preset.transition) != "morph":
+        elif schedule.holding(line) or (row.transition or self.preset.transition) != "morph":
             fade = self.samples(self._fade_ms(row.transition, CUT_FADE_MS))
             schedule.cue(Cue(line, "start", fade, fade))
         schedule.edit(line, "text", self.texts[slot], by_trigger=True)
@@ -235,6 +239,15 @@ class Score:
             schedule.edit(line, "falls_from", line, by_trigger=True)
         schedule.edit(line, "progression", self.preset.progression_of(slot), by_trigger=True)
         return Outcome([self._plan(line, self.texts[slot])], line if quantise == "off" else None)
+
+    def _ease(self, rung: int, at: int) -> None:
+        """Another rung of the overload ladder: a bar is held from there, or what was held goes on."""
+        fade = self.samples(CUT_FADE_MS)
+        if rung == HOLD:
+            self.schedule.cue(Cue(at, "hold", fade, fade, by_trigger=False))
+        elif self.schedule.holding(at):
+            self.schedule.cue(Cue(at, "start", fade, fade, by_trigger=False))
+        self.schedule.edit(at, "eased", rung)
 
     def _stop(self, at: int, fade: int) -> list[Planned]:
         self.schedule.take_back_triggers(at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from descant.host.easing import Easing
 from descant.host.errors import EventError
 from descant.host.events import (
     Capture,
@@ -33,7 +34,7 @@ from descant.host.playback import Playback
 from descant.host.preset import Preset
 from descant.host.schedule import Cue, Edit, Scene, Schedule
 from descant.host.score import START_FADE_MS, Planned, Score, Wish
-from descant.host.takelog import LogEntry, Restart, TakeLog
+from descant.host.takelog import Ease, LogEntry, Restart, TakeLog
 from descant.host.transport import Timeline
 from descant.model import Generator, MusicModel
 from descant.model.work import Answer, Ask, Work
@@ -61,6 +62,7 @@ class Session:
         self._notes: list[HostOutput] = [*self.lacking.note(controls_named(preset), 0)]
         self.log = TakeLog()
         self.meters = Meters(rate)
+        self.easing = Easing(dials=model.lm.batches)
         self.closed = False
         self.asked: Ask | None = None  # the column that the frame under way waits for
         self.behind = False  # it has columns to run again, the next lot when it goes on
@@ -169,7 +171,11 @@ class Session:
         if not self._unheard and self.playback.sounding and (missed or self.pacing.late(self.playback.sent)):
             self._note(Restart(self.pacing.playhead))
         self._resumed = self._resumed and self._unheard
-        outputs: list[HostOutput] = [*(yield from self.playback.make(self.score.schedule, self.pacing))]
+        told = self._ease()
+        outputs: list[HostOutput] = [
+            *told,
+            *(yield from self.playback.make(self.score.schedule, self.pacing)),
+        ]
         return [*outputs, _deaf(self.playback.sent)] if self.playback.grown_deaf() else outputs
 
     def synced(self) -> SyncedOut | None:
@@ -232,6 +238,7 @@ class Session:
         if score.schedule.sounding(sent):
             score.schedule.cue(Cue(sent, "start", score.samples(START_FADE_MS), 0, by_trigger=False))
         score.take_wishes(wishes)
+        self.easing.go_on(score.schedule.scene(sent).eased)
         self.playback.resume(score.schedule, sent, epoch, stream)
         self._resumed = self._unheard = True
         self.log.complete = False
@@ -254,11 +261,23 @@ class Session:
             goes_on = self.score.schedule.sounding(self.pacing.changeable)
             self.playback.jump(beat.playhead, before.playhead if goes_on else None)
             self._excused = min(self._excused, beat.playhead)
+            self.easing.go_on(self.easing.rung)
             outputs = self._plans(planned)
         self.score.prune(self.playback.needed_from(self.pacing.playhead))
         return outputs
 
-    def _note(self, event: HostEvent | Restart) -> list[HostOutput]:
+    def _ease(self) -> list[HostOutput]:
+        """Give something up if the lead is lost, take it back when there is room; and say so."""
+        if self._unheard:
+            return []
+        found = self.easing.decide(self.score, self.playback, self.pacing, self.changeable)
+        if found is None:
+            return []
+        ease, told = found
+        self._note(ease)
+        return [told]
+
+    def _note(self, event: HostEvent | Restart | Ease) -> list[HostOutput]:
         entry = LogEntry(self.changeable, event)
         if isinstance(event, Capture):  # a part that is refused still ends its clip
             self.log.add(entry)

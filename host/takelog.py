@@ -21,11 +21,19 @@ class Restart:
 
 
 @dataclass(frozen=True)
+class Ease:
+    """Not a client's event: from at_sample on the session is on that rung of the overload ladder."""
+
+    at_sample: int
+    rung: int
+
+
+@dataclass(frozen=True)
 class LogEntry:
     """An event, and the first sample that could still change when it was handled."""
 
     changeable: int
-    event: HostEvent | Restart
+    event: HostEvent | Restart | Ease
 
 
 class TakeLog:

@@ -51,6 +51,7 @@ FAULT_CODES = {
     "late": _OWN + 7,
     "looper": _OWN + 8,
     "device": _OWN + 9,
+    "overload": int(wire.Code.OVERLOAD),
 }
 _F32_MAX = 1e6
 
@@ -195,6 +196,7 @@ def to_message(session: int, output: HostOutput) -> wire.Message:
                 control_delay_ms_p50=_bounded(output.control_delay_p50_ms),
                 control_delay_ms_p95=_bounded(output.control_delay_p95_ms),
                 load=min(_bounded(output.load), 1e3),
+                eased=output.eased,
             )
         case FaultOut():
             return wire.Fault(

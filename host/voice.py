@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from descant.host.events import Wave
+from descant.host.ladder import EVERY, UNGUIDED
 from descant.host.resample import Resampler
 from descant.host.schedule import Scene, Schedule
 from descant.host.telling import Telling
@@ -103,6 +104,11 @@ class Voice:
         while self.touched(frame) < sample:
             frame += 1
         return frame
+
+    @property
+    def undecided(self) -> int:
+        """The first sample that no frame made so far has touched: a change from here on costs nothing."""
+        return self.touched(self._undetermined())
 
     def advance(self, schedule: Schedule) -> Work[None]:
         """Make one frame of audio, under the scene that holds there."""
@@ -251,14 +257,14 @@ class Voice:
 
     def _sampling(self, scene: Scene, guided: bool) -> Sampling:
         top_k = min(round(scene.top_k), self._model.spec.cardinality)
-        if not guided:
+        if not guided or scene.eased >= UNGUIDED:
             return Sampling(scene.temperature, top_k, scene.top_p, 1.0)
         return Sampling(
             scene.temperature,
             top_k,
             scene.top_p,
             scene.guidance,
-            every=scene.guidance_every,
+            every=max(scene.guidance_every, EVERY.get(scene.eased, 1)),
             fall=round(scene.guidance_fall * self._model.spec.frame_rate),
             fall_from=self._telling.frame_at(scene.falls_from) if scene.guidance_fall else 0,
         )

@@ -31,8 +31,9 @@ class Sampling:
         alone is multiplied by it first, null + guidance * (melody + beta * (both - melody) - null); None =
         off.
     every: 1..16; guidance is computed at every so many-th column. Between them what it last added to the
-        logits is added again: against guidance at every column, the embedded model then diverges by a third
-        to a quarter of what leaving it out there costs. Native kernels run the null rows late and in one go.
+        logits is added again: on the embedded model that diverges from guidance at every column (KL) by a
+        quarter to a third of what leaving it out there does at every second column, by two to three fifths
+        at every fourth. Native kernels run the null rows late, several columns in one go.
     fall: 0..1000000 frames over which guidance falls from its value to 1, in a straight line from frame
         fall_from of the stream on; 0 = it stays.
     Raises ModelError for a value outside these.

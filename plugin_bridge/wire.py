@@ -320,7 +320,7 @@ class Plan(Message, frozen=True, eq=False):
 class Meter(Message, frozen=True, eq=False):
     """How the session fares. lead_ms: audio ahead of the playhead. real_time_factor: time to make / time
     it lasts. control_delay: event to first changed sample, ms. load: busy share of the engine, 0..1 (more
-    when late)."""
+    when late). eased: rung of the overload ladder, 0: all is made as asked."""
 
     lead_ms: Annotated[float, f32(-1e6, 1e6)]
     real_time_factor: Annotated[float, f32(0, 1e6)]
@@ -328,6 +328,7 @@ class Meter(Message, frozen=True, eq=False):
     control_delay_ms_p50: Annotated[float, f32(0, 1e6)]
     control_delay_ms_p95: Annotated[float, f32(0, 1e6)]
     load: Annotated[float, f32(0, 1e3)]
+    eased: Annotated[int, u8(0, 15)] = 0
 
 
 @row(35, "host")

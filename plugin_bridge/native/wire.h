@@ -218,7 +218,7 @@ struct descant_plan {
     double bar; /* -1000000000.0 to 1000000000.0 */
 };
 
-/* meter, from host. How the session fares. lead_ms: audio ahead of the playhead. real_time_factor: time to make / time it lasts. control_delay: event to first changed sample, ms. load: busy share of the engine, 0..1 (more when late). */
+/* meter, from host. How the session fares. lead_ms: audio ahead of the playhead. real_time_factor: time to make / time it lasts. control_delay: event to first changed sample, ms. load: busy share of the engine, 0..1 (more when late). eased: rung of the overload ladder, 0: all is made as asked. */
 struct descant_meter {
     float lead_ms; /* -1000000.0 to 1000000.0 */
     float real_time_factor; /* 0 to 1000000.0 */
@@ -226,6 +226,7 @@ struct descant_meter {
     float control_delay_ms_p50; /* 0 to 1000000.0 */
     float control_delay_ms_p95; /* 0 to 1000000.0 */
     float load; /* 0 to 1000.0 */
+    uint8_t eased; /* 0 to 15 */
 };
 
 /* fault, from host. Something went wrong with the session. what happened, what still works, what to do: one line each. Then 3 raw part(s): what, still, do. */
@@ -262,7 +263,7 @@ static_assert(sizeof(descant_capture) == 19, "packed");
 static_assert(sizeof(descant_bend) == 3, "packed");
 static_assert(sizeof(descant_audio) == 9, "packed");
 static_assert(sizeof(descant_plan) == 20, "packed");
-static_assert(sizeof(descant_meter) == 24, "packed");
+static_assert(sizeof(descant_meter) == 25, "packed");
 static_assert(sizeof(descant_fault) == 3, "packed");
 static_assert(sizeof(descant_synced) == 4, "packed");
 #endif
