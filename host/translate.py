@@ -51,6 +51,7 @@ FAULT_CODES = {
     "late": _OWN + 7,
     "looper": _OWN + 8,
     "device": _OWN + 9,
+    "take": _OWN + 10,
     "overload": int(wire.Code.OVERLOAD),
 }
 _F32_MAX = 1e6
