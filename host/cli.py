@@ -435,8 +435,30 @@ def bench(
         ),
     ] = None,
     skip_host: Annotated[bool, typer.Option("--skip-host", help="Only the model, no host process.")] = False,
+    musicgen: Annotated[
+        bool,
+        typer.Option(
+            "--musicgen",
+            help="Instead: random weights of MusicGen-small's shape, beside transformers and the memory. "
+            "Minutes; 8 GB of memory, 3 of disk.",
+        ),
+    ] = False,
+    kernel: Annotated[str, typer.Option(help="With --musicgen: how it runs.")] = "native-int8",
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            parser=_file,
+            metavar="PNG",
+            help="With --musicgen: the picture (else beside the log).",
+        ),
+    ] = None,
 ) -> None:
     """Measure the model alone and through a real host, print both and append them to the benchmark log."""
+    if musicgen:
+        from descant.host.edge.bench_musicgen import run as run_musicgen
+
+        run_musicgen(kernel, threads, log, plot)
+        return
     from descant.host.edge.bench import run
 
     run(model, threads, seconds, log, skip_host)

@@ -118,6 +118,13 @@ def need_transformers() -> None:
         )
 
 
+def library() -> Any:
+    """transformers itself, for others that compare with it: it is imported nowhere else."""
+    import transformers
+
+    return transformers
+
+
 def filled(model: Any, spread: float) -> Any:
     """The model with weights that tell layers apart, and codebooks as wide as what is quantized."""
     draw = torch.Generator().manual_seed(1)
@@ -143,6 +150,21 @@ def make_musicgen(size: Size, melody: bool, stereo: bool) -> Any:
     """transformers' MusicGen of one family, 4 codebooks (8 in stereo), random by a fixed seed."""
     import transformers as hf
 
+    parts = configs(size, stereo)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if melody:
+            parts["decoder"] = hf.MusicgenMelodyDecoderConfig(**parts["decoder"]).to_dict()
+            config = hf.MusicgenMelodyConfig(**parts, chroma_length=size.chroma_length)
+            return filled(hf.MusicgenMelodyForConditionalGeneration(config), size.spread)
+        parts["decoder"] = hf.MusicgenDecoderConfig(**parts["decoder"]).to_dict()
+        return filled(hf.MusicgenForConditionalGeneration(hf.MusicgenConfig(**parts)), size.spread)
+
+
+def configs(size: Size, stereo: bool = False) -> dict[str, Any]:
+    """The configs of text encoder and codec, and the decoder's numbers."""
+    import transformers as hf
+
     numbers: dict[str, Any] = {
         "vocab_size": size.cardinality,
         "hidden_size": size.dim,
@@ -155,18 +177,11 @@ def make_musicgen(size: Size, melody: bool, stereo: bool) -> Any:
         "bos_token_id": size.cardinality,
         "dropout": 0.0,
     }
-    parts: dict[str, Any] = {
+    return {
         "text_encoder": hf.T5Config(**size.text).to_dict(),
         "audio_encoder": hf.EncodecConfig(**size.codec).to_dict(),
+        "decoder": numbers,
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        if melody:
-            parts["decoder"] = hf.MusicgenMelodyDecoderConfig(**numbers).to_dict()
-            config = hf.MusicgenMelodyConfig(**parts, chroma_length=size.chroma_length)
-            return filled(hf.MusicgenMelodyForConditionalGeneration(config), size.spread)
-        parts["decoder"] = hf.MusicgenDecoderConfig(**numbers).to_dict()
-        return filled(hf.MusicgenForConditionalGeneration(hf.MusicgenConfig(**parts)), size.spread)
 
 
 def make_codec(config: dict[str, Any]) -> Any:
@@ -180,15 +195,20 @@ def make_codec(config: dict[str, Any]) -> Any:
 
 def save(model: Any, folder: Path, tokenizer: bool) -> Path:
     """As `save_pretrained` writes it, with a tokenizer that a T5 could have."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
     model.save_pretrained(folder)
     if tokenizer:
-        words = Tokenizer(models.WordLevel({word: at for at, word in enumerate(WORDS)}, "<unk>"))
-        words.pre_tokenizer = pre_tokenizers.Whitespace()
-        words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-        words.save(str(folder / "tokenizer.json"))
+        save_tokenizer(folder)
     return folder
+
+
+def save_tokenizer(folder: Path) -> None:
+    """A tokenizer of WORDS, as a T5 could have it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = Tokenizer(models.WordLevel({word: at for at, word in enumerate(WORDS)}, "<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    words.save(str(folder / "tokenizer.json"))
 
 
 def ids_of(prompts: list[str]) -> tuple[Tensor, Tensor]:
