@@ -8,8 +8,10 @@ doubles each time that going up turns out to have been too much.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 AS_ASKED, EVERY_2, EVERY_4, UNGUIDED, HOLD = range(5)
@@ -18,6 +20,9 @@ GLIMPSE_SECONDS = 0.15  # in which the lead shows how fast it shrinks
 TRIAL_SECONDS = 0.1  # a rung must have so long to show that it helps
 FRAME_SECONDS = 0.02  # what the lead may seem to lose or win between two looks
 PLENTY = 0.8
+STALL_SECONDS = 0.06  # between two looks, and half as much again as is usual: more is a stall
+BEAT_SECONDS = 0.03  # a playhead that moves farther at once makes a lead look short now and then
+FORGIVE_SECONDS = 1.0  # only one stall in so long
 LOOK_SECONDS = 0.2  # the lead is compared with itself so long ago
 PATIENCE_SECONDS = 4.0  # of plenty before a rung up
 MOST_PATIENCE = 64.0
@@ -53,6 +58,9 @@ class Ladder:
         self.rung: int = AS_ASKED
         self.patience = PATIENCE_SECONDS
         self._before: Look | None = None  # what the lead is compared with
+        self._last: Look | None = None
+        self._usual: deque[float] = deque(maxlen=5)  # seconds between looks at which the playhead had moved
+        self._forgiven: float | None = None  # when the latest stall was
         self._losing = 0.0  # seconds of lead lost a second, when last seen
         self._plenty_since: float | None = None
         self._climbed: float | None = None  # when the latest rung up was taken
@@ -65,24 +73,29 @@ class Ladder:
     def restart(self, rung: int) -> None:
         """Go on from that rung at another place of the timeline."""
         self.rung = rung
-        self._before = self._plenty_since = self._climbed = None
+        self._before = self._last = self._plenty_since = self._climbed = None
 
     def look(self, now: Look, rungs: Sequence[int]) -> int | None:
         """The rung to go to now, None to stay. rungs: those below AS_ASKED that can help, ascending.
 
         HOLD is not left by itself, for there is always plenty: see `held_enough`.
         """
-        before = self._before
+        before, last, self._last = self._before, self._last, now
         if before is None or before.epoch != now.epoch or not 0 <= now.at - before.at < 10 * LOOK_SECONDS:
-            self._before, self._losing = now, 0.0
+            self._before = now
+            self._losing = 0.0
             return None
         if self.rung == HOLD:
             return None
-        passed, lost = now.at - before.at, before.ahead - now.ahead
+        if last is not None and self._stalled(last, now):
+            self._before, self._losing = now, 0.0
+            return None
+        passed = now.at - before.at
+        lost = before.ahead - now.ahead - (self._grain if self._grain > BEAT_SECONDS else 0.0)
         if passed >= GLIMPSE_SECONDS:
             self._losing = lost / passed
         left = now.ahead - now.commit - FRAME_SECONDS  # before it is too late to hold what is playing
-        if lost > 0 and left < self._losing * TRIAL_SECONDS and HOLD in rungs:
+        if lost > 0 and self._losing > 0 and left < self._losing * TRIAL_SECONDS and HOLD in rungs:
             return self._down(HOLD, now)
         if passed < LOOK_SECONDS:
             return None
@@ -111,6 +124,27 @@ class Ladder:
     def leave_hold(self, at: float, rungs: Sequence[int]) -> int:
         """Make music again, on the lowest rung that does."""
         return self._to(max((rung for rung in rungs if rung < HOLD), default=AS_ASKED), at)
+
+    @property
+    def _grain(self) -> float:
+        """Seconds that the playhead usually moves at once: a client's block, or a frame that took longer."""
+        return median(self._usual) if self._usual else 0.0
+
+    def _stalled(self, last: Look, now: Look) -> bool:
+        """Whether a stall lies between two looks that is to be forgiven."""
+        passed = now.at - last.at
+        if passed <= 0:
+            return False
+        usual, known = self._grain, len(self._usual) >= 3
+        self._usual.append(passed)
+        if not known:
+            return True  # not to be told from a client's blocks
+        if passed <= max(STALL_SECONDS, 1.5 * usual):
+            return False
+        if self._forgiven is not None and 0 <= now.at - self._forgiven < FORGIVE_SECONDS:
+            return False
+        self._forgiven = now.at
+        return True
 
     def _down(self, lower: int, now: Look) -> int:
         self._before = now

@@ -46,12 +46,32 @@ def test_what_is_fast_enough_stays_as_asked_and_a_rewind_is_no_overload():
     assert not steps(ladder, lambda _: 1.2, 20, at=20.0, ahead=0.1, epoch=1)
 
 
+@pytest.mark.parametrize("stall", [0.1, 0.2, 0.28, 0.35])
+@pytest.mark.parametrize("beat", [0.01, 0.0213, 0.0929])
+def test_a_stall_that_is_made_up_for_is_no_overload(stall, beat):
+    """At every moment of a client's blocks, and again every two seconds; the machine is fast in between."""
+    for phase in np.linspace(0, 1.9, 20):
+        ladder, ahead, at, last = Ladder(), 0.4, 0.0, 0.0
+        time, next_stall = 0.0, phase
+        while time < 8:
+            took = 0.005  # a frame
+            if time >= next_stall:
+                took, next_stall = stall, next_stall + 2
+            time += took
+            at = beat * int(time / beat)
+            if ahead <= 0.38:
+                ahead += 0.02
+            ahead -= at - last
+            last = at
+            assert ladder.look(Look(at, ahead, 0.4, 0.12, 0, 0), ALL) is None, (phase, time, ahead)
+
+
 @pytest.mark.parametrize("speeds", [(0.8, 0.9, 0.95, 1.05), (0.9, 0.93, 0.95, 0.97), (0.2, 0.2, 0.2, 0.2)])
 def test_it_goes_down_in_order_and_no_further_than_it_must(speeds):
     ladder = Ladder()
     found = [rung for _, rung in steps(ladder, lambda rung: speeds[min(rung, 3)], 6)]
     expected = list(ALL)[: 3 if speeds[3] > 1 else 4]
-    assert found == (expected if speeds[0] > 0.5 else [EVERY_2, HOLD])  # or no time is left to try the others
+    assert found == (expected if speeds[0] > 0.5 else [HOLD])  # or no time is left to try the others
 
 
 def test_it_comes_back_a_rung_at_a_time_and_ever_more_slowly_where_that_was_too_much():

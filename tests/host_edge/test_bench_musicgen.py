@@ -24,6 +24,7 @@ from descant.model import Sampling, load_model
 COURSE = Course(parity_oracle.TINY, (0.5, 5.0, 10.0), 1, 5, (1, 4), 0.6, 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the reference's own
 @pytest.mark.parametrize("kernel", ["fp32"])
 def test_a_line_a_picture_and_a_verdict_for_every_bar(
@@ -77,6 +78,7 @@ def test_bars_say_yes_and_no_and_what_was_not_measured_is_not_reached(tmp_path: 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_random_weights_load_and_a_child_tells_its_memory(tmp_path: Path) -> None:
     write_folder(parity_oracle.TINY, tmp_path)

@@ -247,7 +247,7 @@ def test_a_config_that_cannot_be_says_why(
         load_model(str(folder), allow_pickle=True)  # nobody asked for what is wrong
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_stands_in_a_config_it_loads_or_is_refused(with_t5: None, data: st.DataObject) -> None:
     folder = Path(os.environ["DESCANT_MODELS"]) / "any"
