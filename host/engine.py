@@ -16,6 +16,7 @@ from descant.host.events import (
     Heartbeat,
     HostEvent,
     HostOutput,
+    KeyPrompt,
     PresetChange,
     ResumeOut,
     SessionHello,
@@ -106,7 +107,9 @@ class Engine:
         if seat.session.closed:
             self.close(session)
         elif isinstance(event, PresetChange):
-            self._unread.extend(seat.session.score.texts)
+            self._unread.extend(seat.session.score.pads.texts)
+        elif isinstance(event, KeyPrompt):
+            self._unread.append(event.text)
         return outputs
 
     def work(self) -> list[tuple[int, HostOutput]]:
@@ -232,7 +235,7 @@ class Engine:
 
     def _seat(self, number: int, session: Session) -> SessionWelcome:
         self._open[number] = _Seat(session)
-        self._unread.extend(session.score.texts)
+        self._unread.extend(session.score.pads.texts)
         hello = session.hello
         return SessionWelcome(
             session=number,

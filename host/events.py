@@ -128,6 +128,15 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class KeyPrompt:
+    """The words that a key 0..127 plays from now on; "": what the preset says of it. Nothing starts by it."""
+
+    at_sample: int
+    key: int
+    text: str
+
+
+@dataclass(frozen=True)
 class PresetChange:
     """From here on the pads, keys and controllers mean what preset `name` says; what plays goes on."""
 
@@ -226,6 +235,7 @@ HostEvent = (
     | Bend
     | Parameter
     | Prompt
+    | KeyPrompt
     | PresetChange
     | TransportEvent
     | Capture

@@ -37,7 +37,19 @@ PARAMETERS: dict[str, tuple[float, float, str]] = {
     "melody": (0.0, 1.0, "strength of the hummed melody; 0 lets it go"),
     "chords": (0.0, 1.0, "strength of the held chord or the progression; 0 lets it go"),
     "beat": (0.0, 1.0, "strength of the beat grid; 0 lets it go"),
+    "quantise": (
+        0.0,
+        6.0,
+        "where pads start: 0 as the preset says, 1 off, 2 beat, 3 bar, 4 2, 5 4, 6 8 bars",
+    ),
+    "transition": (0.0, 3.0, "how pads start: 0 as the preset says, 1 morph, 2 cut, 3 fade"),
+    "xy": (0.0, 1.0, "how much of the pads 0..3 is in the words, mixed by x and y; 0 leaves the last pad's"),
+    "x": (0.0, 1.0, "from the pads 0 and 2 to the pads 1 and 3"),
+    "y": (0.0, 1.0, "from the pads 0 and 1 to the pads 2 and 3"),
 }
+
+QUANTISES = ("", "off", "beat", "bar", "2 bars", "4 bars", "8 bars")
+"""What the parameter `quantise` means; empty: what the preset says."""
 
 # A key of very many levels, in a line, a table's name or an inline table: the parser's memory for one grows
 # with the square of its levels.
@@ -49,6 +61,9 @@ Midi7 = Annotated[int, Meta(ge=0, le=127)]
 Text = Annotated[str, Meta(max_length=MAX_PROMPT_CHARS)]
 Quantise = Annotated[str, Meta(pattern=r"^(off|beat|bar|[1-9][0-9]? bars)$")]
 Transition = Literal["morph", "cut", "fade"]
+TRANSITIONS: tuple[Transition | None, ...] = (None, "morph", "cut", "fade")
+"""What the parameter `transition` means; None: what the preset says."""
+
 ChordNames = Annotated[tuple[str, ...], Meta(max_length=MAX_CHORDS)]
 BarsPerChord = Annotated[int, Meta(ge=1, le=MAX_BARS_PER_CHORD)]
 

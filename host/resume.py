@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from descant.host.errors import SessionError
 from descant.host.events import SessionHello
 from descant.host.hum import ChromaOf
+from descant.host.pads import Pads
 from descant.host.preset import Preset
 from descant.host.schedule import Cue, Edit, Scene
 from descant.host.score import Wish
@@ -35,6 +36,8 @@ class _Saved:
     weights_hash: str
     preset: str
     texts: list[str]
+    keys: dict[int, str]
+    chosen: dict[str, float]
     playhead: int
     offline: bool
     jumps: int | None
@@ -56,7 +59,9 @@ def pack(session: Session) -> bytes:
         session.hello,
         session.weights_hash,
         score.preset.name,
-        score.texts,
+        score.pads.texts,
+        score.pads.keys,
+        score.pads.chosen,
         session.pacing.playhead,
         session.pacing.offline,
         session.pacing.jumps,
@@ -92,8 +97,7 @@ def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], chroma
     session = Session(saved.hello, model, presets, chroma_of)
     session.pacing = session.pacing.resumed(saved.playhead, saved.offline, saved.jumps)
     session.resumed_from(
-        saved.preset,
-        saved.texts,
+        _pads(presets[saved.preset], saved),
         saved.timeline,
         scene,
         edits,
@@ -104,6 +108,12 @@ def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], chroma
         saved.wishes,
     )
     return session
+
+
+def _pads(preset: Preset, saved: _Saved) -> Pads:
+    pads = Pads(preset)
+    pads.texts, pads.keys, pads.chosen = saved.texts, saved.keys, saved.chosen
+    return pads
 
 
 def _stream(data: bytes, model: MusicModel) -> Generator:

@@ -28,7 +28,8 @@ SAMPLED = SamplingRow.__struct_fields__  # what a preset's sampling sets
 class Scene:
     """Everything generation is given at one moment, as one value.
 
-    text: the prompt, None for none. melody: what to follow, None for none. chords: pitch classes held (0 is
+    text: the prompt, None for none. mix: prompts and their weights, below 1 in all, that are heard beside it
+    (which keeps the rest). melody: what to follow, None for none. chords: pitch classes held (0 is
     C). progression: the chords of the bars while no key is held, None for none. melody_level, chords_level,
     beat_level: 0..1. falls_from: the sample from which guidance falls. eased: the rung of the
     overload ladder. The rest as in PARAMETERS.
@@ -36,6 +37,7 @@ class Scene:
 
     timeline: Timeline
     text: str | None = None
+    mix: tuple[tuple[str, float], ...] = ()
     melody: Melody | None = None
     chords: tuple[int, ...] = ()
     progression: Progression | None = None

@@ -16,6 +16,7 @@ from descant.host.events import (
     Goodbye,
     Heartbeat,
     HostEvent,
+    KeyPrompt,
     Mode,
     PresetChange,
     Prompt,
@@ -24,7 +25,8 @@ from descant.host.events import (
 )
 from descant.host.hum import Chroma, ChromaOf, ClipReader, melody_on_grid
 from descant.host.ladder import HOLD
-from descant.host.preset import MAX_PROMPT_CHARS, Preset, Transition, find_preset
+from descant.host.pads import CHOICES, Pads
+from descant.host.preset import Preset, PromptSlot, find_preset
 from descant.host.schedule import SAMPLED, Cue, Scene, Schedule, field_of
 from descant.host.takelog import Ease, Restart
 from descant.host.transport import Timeline
@@ -83,8 +85,7 @@ class Score:
         bins: int = 12,
     ) -> None:
         self.presets = presets
-        self.preset = find_preset(presets, preset)
-        self.texts: list[str] = [row.text for row in self.preset.prompts]
+        self.pads = Pads(find_preset(presets, preset))
         self.timeline = Timeline.internal(
             rate, self.preset.tempo, self.preset.numerator, self.preset.denominator
         )
@@ -95,6 +96,11 @@ class Score:
         self._clips = ClipReader(codec.frame_rate, chroma_of, bins)
         self._held = HeldNotes()
         self._wishes: list[Wish] = []
+
+    @property
+    def preset(self) -> Preset:
+        """What pads, keys and controllers mean."""
+        return self.pads.preset
 
     @property
     def may_guide(self) -> bool:
@@ -114,6 +120,9 @@ class Score:
                 return Outcome(self._follow(event, changeable))
             case Prompt():
                 return self._new_words(event, changeable)
+            case KeyPrompt():
+                self.pads.word_key(event)
+                return Outcome()
             case PresetChange():
                 return self._change_preset(event, changeable)
             case Capture():
@@ -128,7 +137,7 @@ class Score:
             case Heartbeat() | Sync() | Mode() | Goodbye():
                 return Outcome()
         at = max(event.at_sample, changeable)
-        match action_of(event, self.preset):
+        match action_of(event, self.preset, self.pads.keys):
             case StartSlot(slot):
                 return self._start(slot, event.at_sample, changeable)
             case SetParameter(name, value):
@@ -190,7 +199,7 @@ class Score:
             self.schedule.cue(Cue(changeable, "start", self.samples(START_FADE_MS), 0, by_trigger=False))
         planned: list[Planned] = []
         for wish in wishes:
-            if wish.line > decided:
+            if wish.line > decided and self.pads.holds(wish.slot):
                 at = to if wish.at_sample <= decided else max(to, wish.at_sample)
                 planned += self._start(wish.slot, at, changeable).planned
         return planned
@@ -205,6 +214,10 @@ class Score:
         """
         grid = 2 * self._frame
         at = -(-earliest // grid) * grid
+        if name in CHOICES:
+            self.pads.choose(name, value)
+            self._remix(at)
+            return at
         if name == "guidance_fall" and not self.schedule.scene(at).guidance_fall:
             self.schedule.edit(at, "falls_from", at)
         self.schedule.edit(at, field_of(name), round(value) if name in WHOLE else value)
@@ -214,8 +227,8 @@ class Score:
         """A trigger: on its line, by its transition; it takes back what earlier triggers wanted there or
         later.
         """
-        row = self.preset.prompts[slot]
-        quantise = row.quantise or self.preset.quantise
+        row = self.pads.row(slot)
+        quantise = self.pads.quantise(row)
         earliest = max(at_sample, changeable)
         schedule = self.schedule
         if not schedule.sounding(earliest) and schedule.cue_after(earliest) is None:
@@ -228,17 +241,23 @@ class Score:
         self._wishes = [wish for wish in self._wishes if changeable <= wish.line < line]
         self._wishes.append(Wish(slot, at_sample, line))
         if row.stop:
-            return Outcome(self._stop(line, self.samples(self._fade_ms(row.transition, STOP_FADE_MS))))
+            return Outcome(self._stop(line, self.samples(self._fade_ms(row, STOP_FADE_MS))))
         if not schedule.sounding(line):
             schedule.cue(Cue(line, "start", self.samples(START_FADE_MS), 0))
-        elif schedule.holding(line) or (row.transition or self.preset.transition) != "morph":
-            fade = self.samples(self._fade_ms(row.transition, CUT_FADE_MS))
+        elif schedule.holding(line) or self.pads.transition(row) != "morph":
+            fade = self.samples(self._fade_ms(row, CUT_FADE_MS))
             schedule.cue(Cue(line, "start", fade, fade))
-        schedule.edit(line, "text", self.texts[slot], by_trigger=True)
+        schedule.edit(line, "text", self.pads.words(slot), by_trigger=True)
         if schedule.scene(line).guidance_fall:
             schedule.edit(line, "falls_from", line, by_trigger=True)
-        schedule.edit(line, "progression", self.preset.progression_of(slot), by_trigger=True)
-        return Outcome([self._plan(line, self.texts[slot])], line if quantise == "off" else None)
+        schedule.edit(line, "progression", self.pads.progression_of(slot), by_trigger=True)
+        return Outcome([self._plan(line, self.pads.words(slot))], line if quantise == "off" else None)
+
+    def _remix(self, at: int) -> None:
+        """The mix of the pads from a sample on, where it is another one."""
+        mix = self.pads.mix()
+        if mix != self.schedule.scene(at).mix:
+            self.schedule.edit(at, "mix", mix)
 
     def _ease(self, rung: int, at: int) -> None:
         """Another rung of the overload ladder: a bar is held from there, or what was held goes on."""
@@ -284,34 +303,16 @@ class Score:
         self.schedule.edit(at, "timeline", timeline)
 
     def _new_words(self, event: Prompt, changeable: int) -> Outcome:
-        text = event.text.strip()
-        if not 0 < len(text) <= MAX_PROMPT_CHARS:
-            raise EventError(
-                f"a prompt of {len(text)} characters cannot be used",
-                "the slot keeps its words and the music goes on",
-                f"send 1..{MAX_PROMPT_CHARS} characters",
-            )
-        if not 0 <= event.slot < len(self.texts):
-            raise EventError(
-                f"preset {self.preset.name!r} has no slot {event.slot}",
-                "the music goes on unchanged",
-                f"use slots 0..{len(self.texts) - 1}",
-            )
-        if self.preset.prompts[event.slot].stop:
-            raise EventError(
-                f"slot {event.slot} stops the music and takes no words",
-                "the music goes on unchanged",
-                "use another slot",
-            )
-        self.texts[event.slot] = text
+        self.pads.reword(event)
+        self._remix(max(event.at_sample, changeable))
         return self._start(event.slot, event.at_sample, changeable)
 
     def _change_preset(self, event: PresetChange, changeable: int) -> Outcome:
         preset = find_preset(self.presets, event.name)
-        self.preset = preset
-        self.texts = [row.text for row in preset.prompts]
+        self.pads.change(preset)
         self._wishes = []
         at = max(event.at_sample, changeable)
+        self._remix(at)
         for name in SAMPLED:
             self.schedule.edit(at, name, getattr(preset.sampling, name))
         self.schedule.edit(at, "falls_from", at)
@@ -354,5 +355,5 @@ class Score:
     def _plan(self, line: int, text: str) -> Planned:
         return Planned(line, float(self.timeline.bar_at(line)), text)
 
-    def _fade_ms(self, transition: Transition | None, otherwise: float) -> float:
-        return self.preset.fade_ms if (transition or self.preset.transition) == "fade" else otherwise
+    def _fade_ms(self, row: PromptSlot, otherwise: float) -> float:
+        return self.preset.fade_ms if self.pads.transition(row) == "fade" else otherwise

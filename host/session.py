@@ -30,6 +30,7 @@ from descant.host.hum import ChromaOf
 from descant.host.lacking import Lacking, controls_named
 from descant.host.meters import Meters
 from descant.host.pacing import Pacing
+from descant.host.pads import Pads
 from descant.host.playback import Playback
 from descant.host.preset import Preset
 from descant.host.schedule import Cue, Edit, Scene, Schedule
@@ -213,8 +214,7 @@ class Session:
 
     def resumed_from(
         self,
-        preset: str,
-        texts: list[str],
+        pads: Pads,
         timeline: Timeline,
         base: Scene,
         edits: list[Edit],
@@ -226,7 +226,7 @@ class Session:
     ) -> None:
         """Take over what a lost engine had decided; a stream that sounded at `sent` goes on from there."""
         score = self.score
-        score.preset, score.texts, score.timeline = score.presets[preset], texts, timeline
+        score.pads, score.timeline = pads, timeline
         self._notes = []  # the client has read them
         self.lacking.note(controls_named(score.preset), 0)
         self.playback.guided = score.may_guide

@@ -8,7 +8,7 @@ a window of columns, so it is told only when it has changed. Knows nothing about
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from descant.host.hum import Melody
 from descant.host.schedule import Scene
 from descant.host.transport import Grid
-from descant.model import ControlSpec, Generator, ModelSpec
+from descant.model import ControlSpec, Generator, ModelSpec, TextStates
 
 NEAR = 0.064  # seconds by which a melody heard beforehand may be off its place in the song
 DRIFT = 0.002  # of the tempo, over a window of half a minute as much
@@ -81,15 +81,25 @@ class Placed:
 
 class Telling:
     """What one stream is told. spec: of its model. rate: Hz of the client. start: the client's sample where
-    frame `zero` of the stream is heard.
+    frame `zero` of the stream is heard. blend: prompts and their weights as one; None: the weightiest is
+    told.
     """
 
-    def __init__(self, spec: ModelSpec, rate: int, start: int, zero: int) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        rate: int,
+        start: int,
+        zero: int,
+        blend: Callable[[Mapping[str, float]], TextStates] | None = None,
+    ) -> None:
         self._spec, self._start, self._zero = spec, start, zero
         self._frame = Fraction(spec.hop_length * rate, spec.sample_rate)  # client samples in a frame
         self._by_frame = {control.name for control in spec.lm.frame_controls}
         self._reads = spec.lm.text_dim > 0
         self._words_before = self._reads and spec.lm.text_form == "prefix"
+        self._blend = None if self._words_before else blend
+        self._blended: tuple[tuple[tuple[str, float], ...], TextStates] | None = None  # the latest
         named = (control for control in spec.lm.prefix_controls if control.name == "melody")
         self._melody_before = next(named, None)
         self._told: list[tuple[int, dict[str, Any]]] = []  # what stands before, from which frame on
@@ -106,13 +116,13 @@ class Telling:
     def _given(self, scene: Scene, horizon: int, position: int) -> dict[str, Any]:
         given: dict[str, Any] = {}
         if self._reads and not self._words_before:
-            given["text"] = scene.text
+            given["text"] = self._words(scene)
         for name, function in self._functions(scene).items():
             if name in self._by_frame:
                 given[name] = function
         if not self._words_before and self._melody_before is None:
             return given
-        before: dict[str, Any] = {"text": scene.text} if self._words_before else {}
+        before: dict[str, Any] = {"text": self._words(scene)} if self._words_before else {}
         if self._melody_before is not None:
             before["melody"] = self._placed(scene, position)
         held = next((told for frame, told in reversed(self._told) if frame <= horizon), None)
@@ -125,6 +135,21 @@ class Telling:
                 given[name] = self._table(value) if isinstance(value, Placed) else value
         self._told.append((horizon, before))
         return given
+
+    def _words(self, scene: Scene) -> str | TextStates | None:
+        """The prompt, or the mix of several."""
+        if not scene.mix:
+            return scene.text
+        parts = dict(scene.mix)
+        if scene.text:
+            parts[scene.text] = parts.get(scene.text, 0.0) + 1.0 - sum(parts.values())
+        parts = {text: weight for text, weight in parts.items() if weight > 0}
+        if self._blend is None or len(parts) == 1:
+            return max(parts, key=lambda text: parts[text])
+        key = tuple(parts.items())
+        if self._blended is None or self._blended[0] != key:
+            self._blended = key, self._blend(parts)
+        return self._blended[1]
 
     def frame_at(self, sample: int) -> int:
         """The stream's first frame that is not heard before a sample; may lie before the stream."""

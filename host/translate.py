@@ -20,6 +20,7 @@ from descant.host.events import (
     Heartbeat,
     HostEvent,
     HostOutput,
+    KeyPrompt,
     MeterOut,
     Mode,
     NoteOff,
@@ -99,6 +100,8 @@ def to_event(message: wire.Message) -> HostEvent:
             return Parameter(at, message.name, message.value)
         case wire.Prompt():
             return Prompt(at, message.slot, message.text)
+        case wire.KeyPrompt():
+            return KeyPrompt(at, message.key, message.text)
         case wire.Preset():
             return PresetChange(at, message.name)
         case wire.Transport():

@@ -6,6 +6,7 @@ Knows nothing about time: it says what is wanted, the session says when.
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 
 from descant.host.errors import EventError
@@ -17,7 +18,8 @@ ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123  # MIDI channel mode messages: both brin
 
 @dataclass(frozen=True)
 class StartSlot:
-    """Play a prompt slot of the preset, on its line, by its transition."""
+    """Play a prompt slot of the preset (0..127) or the words of a key (128 + key), on its line, by its
+    transition."""
 
     slot: int
 
@@ -47,9 +49,12 @@ Action = StartSlot | SetParameter | ChordNote | Silence
 Playable = Trigger | NoteOn | NoteOff | Control | Program | Bend | Parameter
 
 
-def action_of(event: Playable, preset: Preset) -> Action | None:
+OF_KEY = 128  # plus a key: the slot of the words that a client gave that key
+
+
+def action_of(event: Playable, preset: Preset, worded: Container[int] = ()) -> Action | None:
     """What an event asks for; None if the preset gives it no meaning. Errors: EventError naming what is
-    allowed.
+    allowed. worded: the keys that have words of the client's, which go before the preset's.
     """
     match event:
         case Trigger():
@@ -63,11 +68,13 @@ def action_of(event: Playable, preset: Preset) -> Action | None:
             return StartSlot(event.slot)
         case NoteOn() if event.velocity > 0:
             slot = preset.slot_of_key(_midi("key", event.key))
+            if event.key in worded:
+                return StartSlot(OF_KEY + event.key)
             if slot is not None:
                 return StartSlot(slot)
             return ChordNote(event.key, True) if preset.keys == "chords" else None
         case NoteOn() | NoteOff():
-            bound = preset.slot_of_key(_midi("key", event.key)) is not None
+            bound = preset.slot_of_key(_midi("key", event.key)) is not None or event.key in worded
             return None if bound or preset.keys != "chords" else ChordNote(event.key, False)
         case Program():
             slot = preset.slot_of_program(_midi("program", event.program))

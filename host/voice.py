@@ -62,7 +62,7 @@ class Voice:
         self._hop, self._ahead, self._lookahead = codec.hop_length, codec.lookahead_frames, codec.lookahead
         self._generator, self._prompt = going_on, prompt
         self._zero = going_on.position if going_on is not None else 0  # the frame heard at `start`
-        self._telling = Telling(model.spec, resampler.target_rate, start, self._zero)
+        self._telling = Telling(model.spec, resampler.target_rate, start, self._zero, model.blend)
         self._given: Scene | None = None  # what the generator follows now; None: it must be told
         self._used: list[tuple[int, Scene]] = []  # from which frame on which scene was followed
         self._audio = np.zeros((codec.channels, 2 * (MAX_REWIND + 16) * self._hop), np.float32)

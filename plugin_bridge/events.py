@@ -85,6 +85,10 @@ class Events:
         """Bind words (1..2000 characters) to a slot."""
         return self.tell(wire.Prompt(slot, text, at_sample=self._when(at_sample)))
 
+    def key_prompt(self, text: str, key: int, at_sample: int | None = None) -> bool:
+        """Let a key play words of its own (up to 2000 characters); "" gives it back to the preset."""
+        return self.tell(wire.KeyPrompt(key, text, at_sample=self._when(at_sample)))
+
     def preset(self, name: str, at_sample: int | None = None) -> bool:
         """Change to the named preset."""
         return self.tell(wire.Preset(name, at_sample=self._when(at_sample)))

@@ -79,6 +79,7 @@ __all__ = [
     "Header",
     "Heartbeat",
     "Hello",
+    "KeyPrompt",
     "Message",
     "Meter",
     "Mode",
@@ -295,6 +296,15 @@ class Bend(Message, frozen=True, eq=False):
 
     midi_channel: MidiChannel
     value: Annotated[int, u16(0, 16383)]
+
+
+@row(27, "bridge")
+class KeyPrompt(Message, frozen=True, eq=False):
+    """The words that a key plays from now on, whatever the preset says of it, up to 2000 characters; none:
+    what the preset says. Nothing starts by it."""
+
+    key: Midi
+    text: Annotated[str, Text(0, MAX_PROMPT)] = ""
 
 
 @row(32, "host")

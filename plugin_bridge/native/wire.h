@@ -33,6 +33,7 @@ enum descant_type {
     DESCANT_TRANSPORT = 24,
     DESCANT_CAPTURE = 25,
     DESCANT_BEND = 26,
+    DESCANT_KEY_PROMPT = 27,
     DESCANT_AUDIO = 32,
     DESCANT_PLAN = 33,
     DESCANT_METER = 34,
@@ -204,6 +205,11 @@ struct descant_bend {
     uint16_t value; /* 0 to 16383 */
 };
 
+/* key_prompt, from bridge. The words that a key plays from now on, whatever the preset says of it, up to 2000 characters; none: what the preset says. Nothing starts by it. Then 1 raw part(s): text. */
+struct descant_key_prompt {
+    uint8_t key; /* 0 to 127 */
+};
+
 /* audio, from host. Audio addressed by the header's at_sample, at the client's rate. A later epoch replaces the earlier audio from its first sample on. wave: [C, n] float32, full scale 1.0. Then 1 raw part(s): wave. */
 struct descant_audio {
     uint32_t epoch; /* 0 to 4294967295 */
@@ -261,6 +267,7 @@ static_assert(sizeof(descant_prompt) == 1, "packed");
 static_assert(sizeof(descant_transport) == 36, "packed");
 static_assert(sizeof(descant_capture) == 19, "packed");
 static_assert(sizeof(descant_bend) == 3, "packed");
+static_assert(sizeof(descant_key_prompt) == 1, "packed");
 static_assert(sizeof(descant_audio) == 9, "packed");
 static_assert(sizeof(descant_plan) == 20, "packed");
 static_assert(sizeof(descant_meter) == 25, "packed");

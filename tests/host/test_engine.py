@@ -201,7 +201,7 @@ def test_an_engine_lost_in_mid_song_is_carried_on_by_another(client, model, pres
     heard = np.abs(player.heard[:, 144000 + player.commit + 4800 :])
     assert heard.max() > 0.01
     session = player.engine.session(1)
-    assert session.score.texts[0] == "words of my own"
+    assert session.score.pads.texts[0] == "words of my own"
     scene = session.score.schedule.scene(player.playhead)
     assert scene.text == "words of my own" and scene.temperature == pytest.approx(0.2 + 1.6 * 100 / 127)
     assert session.score.timeline.line(144001, "bar") == 192000
