@@ -22,7 +22,7 @@ void InputRing::write(const float* const* in, uint32_t channels, uint32_t n) noe
         for (uint32_t c = 0; c < channels; ++c)
             sum += in[c][i];
         sum /= float(channels);
-        samples_[size_t(at % size_)].store(std::isfinite(sum) ? std::clamp(sum, -4.0f, 4.0f) : 0.0f, std::memory_order_relaxed);
+        samples_[size_t(at % size_)].store(std::isfinite(sum) ? std::clamp(sum, -4.0f, 4.0f) : 0.0f, std::memory_order_release);
         if ((i & 1023) == 1023)
             written_.store(at + 1, std::memory_order_release);
     }
@@ -36,8 +36,7 @@ bool InputRing::read(int64_t from, float* to, uint32_t n) const noexcept
     if (from < 0 || from + n > written())
         return false;
     for (uint32_t i = 0; i < n; ++i)
-        to[i] = samples_[size_t((from + i) % size_)].load(std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_acquire);
+        to[i] = samples_[size_t((from + i) % size_)].load(std::memory_order_acquire); // whoever sees a new one sees `written`, too
     return from + size_ - 16384 > written(); // nobody has begun to write over it
 }
 
