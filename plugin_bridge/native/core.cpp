@@ -26,15 +26,19 @@ double patience_of_bounces()
     return seconds > 0 && seconds < 3600 ? seconds : 30;
 }
 
-constexpr const char* wire_names[N_PARAMETERS] = {
-    PARAMETERS[0].wire, PARAMETERS[1].wire, PARAMETERS[2].wire, PARAMETERS[3].wire, PARAMETERS[4].wire,
-    PARAMETERS[5].wire, PARAMETERS[6].wire, PARAMETERS[7].wire,
+struct WireNames {
+    const char* of[N_PARAMETERS] = {};
+    constexpr WireNames()
+    {
+        for (uint32_t i = 0; i < N_PARAMETERS; ++i)
+            of[i] = PARAMETERS[i].wire;
+    }
 };
-static_assert(BEAT == 7 && !PARAMETERS[PLAY].wire, "the names above are all there are");
+constexpr WireNames wire_names;
 } // namespace
 
 Core::Core(double sample_rate, uint32_t block_size, uint32_t channels, const char* name, uint32_t inputs)
-    : patience(patience_of_bounces()), link(shared_, report, wire_names), sample_rate_(sample_rate), block_size_(block_size), channels_(channels), inputs_(inputs),
+    : patience(patience_of_bounces()), link(shared_, report, wire_names.of), sample_rate_(sample_rate), block_size_(block_size), channels_(channels), inputs_(inputs),
       name_(name), shared_(channels, int64_t(RING_S * sample_rate), inputs ? sample_rate : 0), playout_(channels, sample_rate, shared_.ring_samples),
       song_(sample_rate), wet_(channels, std::vector<float>(WET))
 {

@@ -2,6 +2,8 @@
 
 #include "endpoint.h"
 
+#include "settings.h"
+
 #include <cstdlib>
 #include <fstream>
 #include <vector>
@@ -38,33 +40,31 @@ std::string trimmed(const std::string& text)
     return first == std::string::npos ? "" : text.substr(first, last - first + 1);
 }
 
-Address from_file(const std::string& path)
+// The lines `name = "value"` of the user's file, which is small and may not be there.
+std::map<std::string, std::string> rows_of_file()
 {
-    Address address;
-    std::ifstream file(path);
+    std::map<std::string, std::string> rows;
+    std::ifstream file(config_folder() + "/plugin.toml");
     std::string line;
-    for (int count = 0; count < 200 && std::getline(file, line); ++count) {
+    for (int count = 0; count < 400 && std::getline(file, line); ++count) {
         const size_t equals = line.find('=');
         if (equals == std::string::npos || trimmed(line)[0] == '#')
             continue;
-        const std::string name = trimmed(line.substr(0, equals));
-        std::string value = trimmed(line.substr(equals + 1));
-        if (value.size() < 2 || (value[0] != '"' && value[0] != '\''))
+        const std::string value = trimmed(line.substr(equals + 1));
+        if (value.size() < 2)
             continue;
-        const size_t end = value.find(value[0], 1);
-        if (end == std::string::npos)
-            continue;
-        value = value.substr(1, end - 1);
-        if (name == "endpoint")
-            address.endpoint = value;
-        else if (name == "host_key")
-            address.host_key = value;
-        else if (name == "public_key")
-            address.public_key = value;
-        else if (name == "secret_key")
-            address.secret_key = value;
+        const bool quoted = value[0] == '"' || value[0] == '\'';
+        const size_t end = quoted ? value.find(value[0], 1) : value.find_first_of(" \t#");
+        if (!quoted || end != std::string::npos)
+            rows[trimmed(line.substr(0, equals))] = quoted ? value.substr(1, end - 1) : value.substr(0, end);
     }
-    return address;
+    return rows;
+}
+
+Address from_file()
+{
+    auto rows = rows_of_file();
+    return {rows["endpoint"], rows["host_key"], rows["public_key"], rows["secret_key"]};
 }
 
 #ifndef _WIN32
@@ -128,9 +128,18 @@ bool is_private(const std::string& endpoint)
     return host.rfind("127.", 0) == 0 && host.find_first_not_of("0123456789.") == std::string::npos;
 }
 
+std::map<uint8_t, std::string> keys_of_file()
+{
+    std::map<uint8_t, std::string> keys;
+    for (const auto& [name, value] : rows_of_file())
+        if (const int key = key_of(name); key >= 0 && is_words(value))
+            keys[uint8_t(key)] = value;
+    return keys;
+}
+
 Address find_host(const std::string& saved)
 {
-    Address address = from_file(config_folder() + "/plugin.toml");
+    Address address = from_file();
     const std::string in_file = address.endpoint, named = variable("DESCANT_ENDPOINT");
     if (is_endpoint(named))
         address.endpoint = named;

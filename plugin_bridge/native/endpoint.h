@@ -3,6 +3,8 @@
 // Thread: any but audio; reads the environment and files.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 
 namespace descant {
@@ -19,6 +21,9 @@ Address find_host(const std::string& saved);
 
 // Where `descant host` listens when nothing else is said; of several candidates the one that has a socket.
 std::string default_endpoint();
+
+// The words of keys that a new project begins with: lines `key.60 = "words"` of the same file.
+std::map<uint8_t, std::string> keys_of_file();
 
 bool is_endpoint(const std::string& text); // ipc://PATH or tcp://HOST:PORT, plain characters
 bool is_private(const std::string& endpoint);

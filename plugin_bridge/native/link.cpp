@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <memory>
 
 #include <zmq.hpp>
@@ -108,6 +109,13 @@ private:
                           "What was bounced before is right; the rest is silence.\n"
                           "Start the host (descant host) and bounce again.\n";
         told_failure = report.bounce.load(std::memory_order_relaxed) == Report::FAILED;
+        if (keys != link.settings_.keys) {
+            for (const auto& [key, words] : keys)
+                news.emplace(key, ""); // taken away, if nothing follows
+            keys = link.settings_.keys;
+            for (const auto& [key, words] : keys)
+                news[key] = words;
+        }
         if (version == link.version_ && seed == hello.seed)
             return;
         version = link.version_;
@@ -188,6 +196,8 @@ private:
     // What the audio thread said: sent if there is a session, otherwise over.
     void drain()
     {
+        if (live() && !to_greet && !tell_keys())
+            return; // what is played would not find its words
         while (const Event* event = shared.events.front()) {
             if (event->kind == Event::JUMP)
                 jumps = event->index;
@@ -201,6 +211,15 @@ private:
             }
             shared.events.pop();
         }
+    }
+
+    bool tell_keys()
+    {
+        const int64_t at = Place::unpack(shared.place.load(std::memory_order_acquire)).playhead;
+        for (auto row = news.begin(); row != news.end(); row = news.erase(row))
+            if (!post(pack_key_prompt(row->first, row->second, at, session, sequence)))
+                return false;
+        return true;
     }
 
     void follow_clip(const Event& event)
@@ -451,6 +470,7 @@ private:
         clip.next = clip.begin; // a new session hears it from its start
         clip.index = 0;
         drain(); // of before: over
+        news = keys; // a new session knows of none
         shared.blocks.commit(AudioBlock()); // epochs are counted afresh
         set(live_state);
         if (for_bounce)
@@ -518,6 +538,7 @@ private:
     LinkState live_state = LinkState::LIVE;
     Clock::time_point heard, greeted, looked, told_at;
     std::vector<std::string> presets;
+    std::map<uint8_t, std::string> keys, news; // words of keys: those that hold, and what the session must be told
 };
 
 Link::Link(Shared& shared, Report& report, const char* const* parameter_names)

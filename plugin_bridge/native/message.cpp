@@ -95,6 +95,11 @@ Parts pack_capture(uint32_t clip, uint32_t sample_rate, uint32_t index, bool las
     return {first_part(DESCANT_CAPTURE, at_sample, session, sequence, body), std::string(reinterpret_cast<const char*>(wave), n * sizeof(float))};
 }
 
+Parts pack_key_prompt(uint8_t key, const std::string& words, int64_t at_sample, uint64_t session, uint32_t sequence)
+{
+    return {first_part(DESCANT_KEY_PROMPT, at_sample, session, sequence, descant_key_prompt{key}), words};
+}
+
 Parts pack_goodbye(const std::string& reason, uint64_t session, uint32_t sequence)
 {
     return {first_part(DESCANT_GOODBYE, 0, session, sequence), reason};

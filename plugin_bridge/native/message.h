@@ -39,6 +39,7 @@ Parts pack_heartbeat(int64_t playhead, uint32_t free_samples, uint32_t jumps, ui
 Parts pack_sync(int64_t playhead, uint32_t free_samples, int64_t until, uint64_t session, uint32_t sequence);
 // A piece of a melody clip, mono, n samples.
 Parts pack_capture(uint32_t clip, uint32_t sample_rate, uint32_t index, bool last, const float* wave, uint32_t n, int64_t at_sample, uint64_t session, uint32_t sequence);
+Parts pack_key_prompt(uint8_t key, const std::string& words, int64_t at_sample, uint64_t session, uint32_t sequence);
 Parts pack_goodbye(const std::string& reason, uint64_t session, uint32_t sequence);
 Parts pack_mode(bool offline, int64_t at_sample, uint64_t session, uint32_t sequence);
 // name: of the parameter or preset; not used by others. JUMP, SYNC and CLIP_* are packed by themselves: nothing comes out.

@@ -8,6 +8,7 @@ namespace descant {
 enum ParameterId : uint32_t {
     GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, SEED, RUN_ON, PANIC, WAIT,
     DRY, ARM, ARM_NOTE, COUNT_IN, TAKE_LAST,
+    EVERY, FALL, QUANTISE, TRANSITION, XY, X, Y,
     N_INPUTS, // what follows the plugin sets itself
     STATUS = N_INPUTS, LEAD, LOAD, DELAY, UNDERRUNS, CAPTURE,
     N_PARAMETERS
@@ -20,6 +21,7 @@ struct ParameterRow {
     float low, high, otherwise;
     enum Kind { REAL, WHOLE, SWITCH, BUTTON } kind;
     const char* wire;
+    const char* words = nullptr; // of a WHOLE one: a name for each value from low on, between bars
 };
 
 constexpr ParameterRow PARAMETERS[N_PARAMETERS] = {
@@ -46,12 +48,21 @@ constexpr ParameterRow PARAMETERS[N_PARAMETERS] = {
     {"arm_note", "Arm note", "", 0, 128, 0, ParameterRow::WHOLE, nullptr}, // 0: none; n: held key n - 1 arms, too
     {"count_in", "Count-in", "bars", 0, 8, 0, ParameterRow::WHOLE, nullptr},
     {"take_last", "Take last minute", "", 0, 1, 0, ParameterRow::BUTTON, nullptr},
-    {"status", "Link", "", 0, 7, 0, ParameterRow::WHOLE, nullptr},         // LinkState of link.h; 7: a bounce failed
+    {"guidance_every", "Guidance every", "steps", 1, 16, 1, ParameterRow::WHOLE, "guidance_every"},
+    {"guidance_fall", "Guidance fall", "s", 0, 60, 0, ParameterRow::REAL, "guidance_fall"},
+    {"quantise", "Quantise", "", 0, 6, 0, ParameterRow::WHOLE, "quantise", "preset|off|beat|bar|2 bars|4 bars|8 bars"},
+    {"transition", "Transition", "", 0, 3, 0, ParameterRow::WHOLE, "transition", "preset|morph|cut|fade"},
+    {"xy", "XY", "", 0, 1, 0, ParameterRow::REAL, "xy"},                   // how much pads 0..3 are in the words
+    {"x", "X", "", 0, 1, 0, ParameterRow::REAL, "x"},
+    {"y", "Y", "", 0, 1, 0, ParameterRow::REAL, "y"},
+    {"status", "Link", "", 0, 7, 0, ParameterRow::WHOLE, nullptr,          // LinkState of link.h; 7: a bounce failed
+     "off|looking for a host|live|host lost|refused|host of another version|live, another model|bounce failed"},
     {"lead", "Lead", "ms", -10000, 60000, 0, ParameterRow::REAL, nullptr},
     {"load", "Load", "", 0, 10, 0, ParameterRow::REAL, nullptr},
     {"delay", "Control delay", "ms", 0, 10000, 0, ParameterRow::REAL, nullptr},
     {"underruns", "Underruns", "", 0, 1e6, 0, ParameterRow::WHOLE, nullptr},
-    {"capture", "Capture", "", 0, 5, 0, ParameterRow::WHOLE, nullptr},     // Report::Capture of link.h
+    {"capture", "Capture", "", 0, 5, 0, ParameterRow::WHOLE, nullptr,      // Report::Capture of link.h
+     "idle|armed|recording|sent|taken|refused"},
 };
 
 } // namespace descant

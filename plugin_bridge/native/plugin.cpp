@@ -8,8 +8,11 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <sstream>
+#include <string>
 
 #include "core.h"
+#include "endpoint.h"
 #include "settings.h"
 
 START_NAMESPACE_DISTRHO
@@ -22,6 +25,7 @@ public:
     {
         for (uint32_t i = 0; i < N_INPUTS; ++i)
             values_[i].store(PARAMETERS[i].otherwise, std::memory_order_relaxed);
+        settings_.keys = keys_of_file();
     }
 
 protected:
@@ -47,15 +51,8 @@ protected:
         parameter.ranges.min = row.low;
         parameter.ranges.max = row.high;
         parameter.ranges.def = row.otherwise;
-        if (index == STATUS) {
-            static const char* const words[] = {"off", "looking for a host", "live", "host lost", "refused", "host of another version", "live, another model", "bounce failed"};
-            const uint8_t n = sizeof(words) / sizeof(words[0]);
-            parameter.enumValues.values = new ParameterEnumerationValue[n];
-            parameter.enumValues.count = n;
-            parameter.enumValues.restrictedMode = true;
-            for (uint8_t i = 0; i < n; ++i)
-                parameter.enumValues.values[i] = ParameterEnumerationValue(float(i), words[i]);
-        }
+        if (row.words)
+            name_values(parameter, row);
     }
 
     void initState(uint32_t, State& state) override
@@ -132,6 +129,18 @@ protected:
 
 private:
     static constexpr uint32_t MOST_EVENTS = 2048; // in a block; the framework passes on 512
+
+    static void name_values(Parameter& parameter, const ParameterRow& row)
+    {
+        const auto n = uint8_t(row.high - row.low + 1);
+        parameter.enumValues.values = new ParameterEnumerationValue[n];
+        parameter.enumValues.count = n;
+        parameter.enumValues.restrictedMode = true;
+        std::istringstream words(row.words);
+        std::string word;
+        for (uint8_t i = 0; i < n && std::getline(words, word, '|'); ++i)
+            parameter.enumValues.values[i] = ParameterEnumerationValue(row.low + float(i), word.c_str());
+    }
 
     static float clamped(uint32_t index, float value)
     {

@@ -106,6 +106,10 @@ API uint32_t pack_event(uint8_t* out, int kind, uint8_t channel, uint8_t number,
         event.transport = {transport[0], transport[1], uint8_t(transport[2]), uint8_t(transport[3]), transport[4] != 0, transport[5], transport[6], transport[7] != 0};
     return laid(pack(event, name, session, sequence), out);
 }
+API uint32_t pack_words(uint8_t* out, uint8_t key, const char* words, int64_t at, uint64_t session, uint32_t sequence)
+{
+    return laid(pack_key_prompt(key, words, at, session, sequence), out);
+}
 API int accepts(const uint8_t* data, const uint32_t* sizes, uint32_t n_parts)
 {
     std::vector<std::string_view> parts;
@@ -123,6 +127,12 @@ API int settings_again(const char* text, char* out, uint32_t size)
     const std::string again = write_settings(settings);
     std::strncpy(out, again.c_str(), size);
     return read;
+}
+API void file_settings(char* out, uint32_t size)
+{
+    Settings settings;
+    settings.keys = keys_of_file();
+    std::strncpy(out, write_settings(settings).c_str(), size);
 }
 API void host_address(const char* saved, char* out, uint32_t size) { std::strncpy(out, find_host(saved).endpoint.c_str(), size); }
 

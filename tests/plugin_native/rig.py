@@ -32,6 +32,7 @@ GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, S
     range(14)
 )
 DRY, ARM, ARM_NOTE, COUNT_IN, TAKE_LAST = range(14, 19)
+EVERY, FALL, QUANTISE, TRANSITION, XY, X, Y = range(19, 26)
 NOTE_ON, NOTE_OFF, CONTROL, PROGRAM, TRIGGER, PARAMETER, PRESET_EVENT, TRANSPORT, JUMP, SYNC = range(10)
 
 
@@ -91,6 +92,8 @@ def load(folder: Path) -> ctypes.CDLL:
         ),
         "accepts": (ctypes.c_int, [ctypes.c_char_p, pointer, u32]),
         "settings_again": (ctypes.c_int, [ctypes.c_char_p, ctypes.c_char_p, u32]),
+        "pack_words": (u32, [pointer, ctypes.c_uint8, ctypes.c_char_p, i64, u64, u32]),
+        "file_settings": (None, [ctypes.c_char_p, u32]),
         "host_address": (None, [ctypes.c_char_p, ctypes.c_char_p, u32]),
         "daw_new": (pointer, [f64, u32, u32, u32]),
         "daw_free": (None, [pointer]),

@@ -156,10 +156,10 @@ def test_parameters_are_told_by_the_hosts_names_when_they_move(stage):
 def test_every_name_on_the_wire_is_one_the_host_knows(stage):
     from descant.host.preset import PARAMETERS
 
-    for index in range(rig.TEMPERATURE, rig.BEAT + 1):
-        stage.daw.set(index, 0.25 if index not in (rig.TOP_K, rig.GUIDANCE) else 2)
+    for index in (*range(rig.TEMPERATURE, rig.BEAT + 1), *range(rig.EVERY, rig.Y + 1)):
+        stage.daw.set(index, 2 if index in (rig.TOP_K, rig.GUIDANCE, rig.EVERY) else 0.25)
     stage.daw.process(BLOCK)
-    assert {m.name for m in stage.got(wire.Parameter, 7)} <= set(PARAMETERS)
+    assert {m.name for m in stage.got(wire.Parameter, len(PARAMETERS))} == set(PARAMETERS)
 
 
 def test_panic_is_silence_at_once_and_in_the_host(stage):
@@ -300,8 +300,35 @@ def test_another_seed_is_another_session(stage):
     assert stage.host.hellos[1].seed == 77
 
 
+KEYED = b"descant-plugin 2\nendpoint=\npreset=\nmodel=\nweights=cafe\nkey.60=slow blues\nkey.61=a choir\n"
+
+
+def test_words_of_keys_are_told_before_what_is_played_and_told_anew(lib):
+    with ipc_endpoint() as endpoint:
+        first = SmallHost(endpoint)
+        daw = NativeDaw(lib, endpoint)
+        daw.settings(KEYED)
+        stage = Stage(first, daw)
+        stage.live()
+        daw.process(BLOCK, midi=[midi(0x90, 60, 100)])
+        stage.got(wire.NoteOn)
+        told = [m for _, m in first.got if isinstance(m, (wire.KeyPrompt, wire.NoteOn))]
+        assert [(m.key, getattr(m, "text", "")) for m in told] == [
+            *((60, "slow blues"), (61, "a choir"), (60, ""))
+        ]
+        daw.settings(KEYED.replace(b"key.60=slow blues\n", b"").replace(b"a choir", b"two choirs"))
+        assert [(m.key, m.text) for m in stage.got(wire.KeyPrompt, 4)[2:]] == [(60, ""), (61, "two choirs")]
+        assert len(first.hellos) == 1, "no other session for that"
+        first.server.close()
+        until(lambda: daw.report["state"] == rig.LOST)
+        second = stage.host = SmallHost(endpoint)
+        assert [(m.key, m.text) for m in stage.got(wire.KeyPrompt)] == [(61, "two choirs")]
+        daw.close()
+        second.server.close()
+
+
 def test_another_preset_in_the_project_is_asked_for(stage):
-    stage.daw.settings(b"descant-plugin 1\nendpoint=\npreset=daybreak\nmodel=\nweights=\n")
+    stage.daw.settings(b"descant-plugin 2\nendpoint=\npreset=daybreak\nmodel=\nweights=\n")
     until(lambda: len(stage.host.hellos) == 2, stage.turn)
     assert stage.host.hellos[1].preset == "daybreak"
 
@@ -310,7 +337,7 @@ def test_a_project_made_with_another_model_is_told(lib, host):
     daw = NativeDaw(lib, host.endpoint)
     stage = Stage(host, daw)
     stage.live()
-    daw.settings(b"descant-plugin 1\nendpoint=\npreset=one\nmodel=\nweights=other\n")
+    daw.settings(b"descant-plugin 2\nendpoint=\npreset=one\nmodel=\nweights=other\n")
     until(lambda: daw.report["state"] == rig.OTHER_MODEL, stage.turn)
     daw.close()
 

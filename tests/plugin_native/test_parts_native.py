@@ -14,6 +14,7 @@ from descant.plugin_bridge import wire
 from descant.plugin_bridge.printing import example
 from tests.plugin_native.rig import (
     CONTROL,
+    HERE,
     NOTE_OFF,
     NOTE_ON,
     PARAMETER,
@@ -59,6 +60,10 @@ def test_every_message_a_plugin_sends_is_the_one_the_table_packs(lib):
         (
             wire.Sync(AT, 5, AT + 6, at_sample=AT, **head),
             parts_of(lib.pack_asked, AT, 5, AT + 6, SESSION, SEQUENCE),
+        ),
+        (
+            wire.KeyPrompt(61, "slow é", at_sample=AT, **head),
+            parts_of(lib.pack_words, 61, b"slow \xc3\xa9", AT, SESSION, SEQUENCE),
         ),
         (wire.Goodbye("why", **head), parts_of(lib.pack_leave, b"why", SESSION, SEQUENCE)),
         (
@@ -148,27 +153,55 @@ def test_the_committed_header_is_the_tables(lib):
     assert header == printing.header(), "run python -m descant.plugin_bridge.wire --write"
 
 
-GOOD = b"descant-plugin 1\nendpoint=ipc:///tmp/x\npreset=daybreak\nmodel=\nweights=abc\n"
+GOOD = b"descant-plugin 2\nendpoint=ipc:///tmp/x\npreset=daybreak\nmodel=\nweights=abc\n"
+STATES = HERE / "states"
 
 
 def again(lib, text: bytes) -> tuple[bool, bytes]:
-    buffer = ctypes.create_string_buffer(16384)
-    return bool(lib.settings_again(text, buffer, 16384)), buffer.value
+    buffer = ctypes.create_string_buffer(2**20)
+    return bool(lib.settings_again(text, buffer, 2**20)), buffer.value
 
 
 def test_settings_come_back_byte_for_byte(lib):
     assert again(lib, GOOD) == (True, GOOD)
-    fresh = b"descant-plugin 1\nendpoint=\npreset=\nmodel=\nweights=\n"
+    fresh = b"descant-plugin 2\nendpoint=\npreset=\nmodel=\nweights=\n"
     assert again(lib, b"") == (True, fresh)
     assert again(lib, fresh) == (True, fresh)
     assert again(lib, GOOD.replace(b"daybreak", "Tagesanbrüche ♪".encode()))[0]
+    kept = (STATES / "v2.txt").read_bytes()
+    assert again(lib, kept) == (True, kept)
+
+
+def test_the_words_of_every_key_come_back_byte_for_byte(lib):
+    words = ["x" * 2000, "ö" * 2000, "a=b", " spaces ", "#"]
+    full = GOOD + b"".join(f"key.{key}={words[key % 5][: 2000 - key]}\n".encode() for key in range(128))
+    assert again(lib, full) == (True, full)
+
+
+def test_a_project_of_the_first_version_opens(lib):
+    old = (STATES / "v1.txt").read_bytes()
+    assert again(lib, old) == (True, old.replace(b"plugin 1", b"plugin 2"))
+
+
+def test_a_new_project_begins_with_the_words_of_the_users_file(lib, nowhere):
+    file = nowhere / "config" / "descant" / "plugin.toml"
+    file.write_text('endpoint = "ipc:///file"\nkey.60 = "warm strings" # c\nkey.128 = "no"\nkey.x = "no"\n')
+    buffer = ctypes.create_string_buffer(1024)
+    lib.file_settings(buffer, 1024)
+    assert buffer.value.endswith(b"weights=\nkey.60=warm strings\n")
 
 
 @pytest.mark.parametrize(
     "text",
     [
         b"\xff\xfe",
-        b"descant-plugin 2\n",
+        b"descant-plugin 3\n",
+        GOOD + b"key.128=no such key\n",
+        GOOD + b"key.07=not as it is written\n",
+        GOOD + b"key.7=one\nkey.7=two\n",
+        GOOD + b"key.7=\n",
+        GOOD + b"key.7=" + b"x" * 2001 + b"\n",
+        GOOD.replace(b"plugin 2", b"plugin 1") + b"key.7=newer than it says\n",
         GOOD.replace(b"descant", b"other"),
         GOOD + b"more=1\n",
         GOOD + b"nonsense\n",
@@ -179,12 +212,12 @@ def test_settings_come_back_byte_for_byte(lib):
         GOOD * 200,
         random.Random(1).randbytes(2**20).replace(b"\0", b"x"),
     ],
-    ids=range(11),
+    ids=range(17),
 )
 def test_foreign_settings_are_refused_and_change_nothing(lib, text):
     read, now = again(lib, text)
     assert not read
-    assert now == b"descant-plugin 1\nendpoint=\npreset=\nmodel=\nweights=\n"
+    assert now == b"descant-plugin 2\nendpoint=\npreset=\nmodel=\nweights=\n"
 
 
 def address(lib, saved: bytes = b"") -> str:
