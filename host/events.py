@@ -321,4 +321,12 @@ class SyncedOut:
     refers_to: int
 
 
-HostOutput = AudioOut | PlanOut | MeterOut | FaultOut | ResumeOut | SyncedOut
+@dataclass(frozen=True)
+class FallbackOut:
+    """What the client plays from now on when no audio comes that should: nothing, or its last bar again."""
+
+    at_sample: int
+    manner: Literal["fade", "hold"]
+
+
+HostOutput = AudioOut | PlanOut | MeterOut | FaultOut | ResumeOut | SyncedOut | FallbackOut

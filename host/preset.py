@@ -122,7 +122,8 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     puts its first sample there, "grid" keeps its place within the bar it was recorded in. chords: the
     progression the music moves through, chord names such as "C", "F#m7", "Bb" (see CHORDS_ALLOWED), counted
     from bar 0 of the song and round again; held keys of keys = "chords" replace it while they are held.
-    bars_per_chord: how long each holds, 1..8. bend: what the pitch bend wheel moves.
+    bars_per_chord: how long each holds, 1..8. gone: what a bridge plays when its host is gone, a "fade" to
+    silence or its last bar again ("hold"). bend: what the pitch bend wheel moves.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -140,6 +141,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hum_align: Literal["start", "grid"] = "start"
     chords: ChordNames = ()
     bars_per_chord: BarsPerChord = 1
+    gone: Literal["fade", "hold"] = "fade"
     sampling: SamplingRow = SamplingRow()
     prompts: Annotated[tuple[PromptSlot, ...], Meta(min_length=1, max_length=128)] = (
         PromptSlot(text="music"),
@@ -284,6 +286,7 @@ def _allowed(field: str) -> str:
         "hum_align": 'allowed: "start", "grid"',
         "chords": f"{CHORDS_ALLOWED}; at most {MAX_CHORDS}",
         "bars_per_chord": f"allowed: 1..{MAX_BARS_PER_CHORD}",
+        "gone": 'allowed: "fade", "hold"',
         "denominator": "allowed: 1, 2, 4, 8, 16, 32",
         "name": "allowed: lower-case letters, digits and hyphens, at most 64",
         "parameter": f"allowed: {', '.join(PARAMETERS)}",

@@ -13,6 +13,7 @@ from descant.host.easing import Easing
 from descant.host.errors import EventError
 from descant.host.events import (
     Capture,
+    FallbackOut,
     FaultOut,
     Goodbye,
     Heartbeat,
@@ -60,7 +61,8 @@ class Session:
         self.playback = Playback(model, rate, hello.channels, hello.seed)
         self.playback.guided = self.score.may_guide
         self.lacking = Lacking(model.spec)
-        self._notes: list[HostOutput] = [*self.lacking.note(controls_named(preset), 0)]
+        self._gone = "fade"  # what the client does when audio is missing, as it knows
+        self._notes: list[HostOutput] = [*self.lacking.note(controls_named(preset), 0), *self._fallback(0)]
         self.log = TakeLog()
         self.meters = Meters(rate)
         self.easing = Easing(dials=model.lm.batches)
@@ -102,6 +104,7 @@ class Session:
             self._notes += self.lacking.note([event.name], event.at_sample)
         elif isinstance(event, PresetChange):
             self._notes += self.lacking.note(controls_named(self.score.preset), event.at_sample)
+            self._notes += self._fallback(event.at_sample)
         notes, self._notes = self._notes, []
         return [*outputs, *notes]
 
@@ -179,6 +182,14 @@ class Session:
         ]
         return [*outputs, _deaf(self.playback.sent)] if self.playback.grown_deaf() else outputs
 
+    def _fallback(self, at_sample: int) -> list[FallbackOut]:
+        """Word of what the preset wants while no host is there, where it is news."""
+        wanted = self.score.preset.gone
+        if wanted == self._gone:
+            return []
+        self._gone = wanted
+        return [FallbackOut(at_sample, wanted)]
+
     def synced(self) -> SyncedOut | None:
         """The answer to an offline client that waits, once what it waits for has been given out."""
         awaited = self._awaited
@@ -229,6 +240,7 @@ class Session:
         score.pads, score.timeline = pads, timeline
         self._notes = []  # the client has read them
         self.lacking.note(controls_named(score.preset), 0)
+        self._fallback(0)
         self.playback.guided = score.may_guide
         score.schedule = Schedule(base)
         for edit in edits:

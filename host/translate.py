@@ -15,6 +15,7 @@ from descant.host.events import (
     Bend,
     Capture,
     Control,
+    FallbackOut,
     FaultOut,
     Goodbye,
     Heartbeat,
@@ -214,6 +215,8 @@ def to_message(session: int, output: HostOutput) -> wire.Message:
             )
         case SyncedOut():
             return wire.Synced(session=session, at_sample=output.at_sample, refers_to=output.refers_to)
+        case FallbackOut():
+            return wire.Fallback(session=session, at_sample=output.at_sample, manner=output.manner)
         case ResumeOut():
             raise AssertionError("snapshots stay in the host")
 

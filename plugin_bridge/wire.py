@@ -74,6 +74,7 @@ __all__ = [
     "Capture",
     "Code",
     "Control",
+    "Fallback",
     "Fault",
     "Goodbye",
     "Header",
@@ -358,6 +359,14 @@ class Synced(Message, frozen=True, eq=False):
     refers_to: the sequence of that sync."""
 
     refers_to: Annotated[int, u32()]
+
+
+@row(37, "host")
+class Fallback(Message, frozen=True, eq=False):
+    """What the bridge plays from now on when no audio comes that should: nothing (a fade), or its last bar
+    again and again. A session begins with fade."""
+
+    manner: Literal["fade", "hold"]
 
 
 def refusal(error: WireError, refers_to: int = 0, session: int = 0) -> Refused:

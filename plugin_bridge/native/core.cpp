@@ -40,7 +40,7 @@ constexpr WireNames wire_names;
 Core::Core(double sample_rate, uint32_t block_size, uint32_t channels, const char* name, uint32_t inputs)
     : patience(patience_of_bounces()), link(shared_, report, wire_names.of), sample_rate_(sample_rate), block_size_(block_size), channels_(channels), inputs_(inputs),
       name_(name), shared_(channels, int64_t(RING_S * sample_rate), inputs ? sample_rate : 0), playout_(channels, sample_rate, shared_.ring_samples),
-      song_(sample_rate), wet_(channels, std::vector<float>(WET))
+      song_(sample_rate), wet_(channels, std::vector<float>(WET)), cover_(WET), hold_(channels, sample_rate)
 {
     for (uint32_t i = 0; i < N_INPUTS; ++i)
         sent_[i] = PARAMETERS[i].otherwise;
@@ -83,6 +83,7 @@ void Core::process(const float* const* in, float* const* out, uint32_t n, const 
     if (step.jumps && step.to != playout_.playhead) {
         const int64_t shift = step.to - playout_.playhead;
         const bool within = shift > 0 && playout_.ahead(shift) >= shift; // as if it had been played
+        quiet_from_ = quiet_from_ <= playout_.playhead ? step.to : INT64_MAX; // what was meant here is meant there
         playout_.seek(step.to);
         if (!within) {
             jumps_ = (jumps_ + 1) & 0xFFFF;
@@ -134,7 +135,7 @@ void Core::fill(const float* const* in, float* const* out, uint32_t n, const std
         if (bouncing())
             read_bounced(to, part);
         else
-            playout_.read(to, part);
+            read_live(to, part);
         if (offline_ && !bouncing())
             open_ = false; // failed
         shape(to, part, gain);
@@ -226,6 +227,7 @@ void Core::follow_bounce(bool offline) noexcept
     }
     report.bounce = Report::RUNNING;
     playout_.empty(0);
+    hold_.forget();
     song_.forget();
     open_ = true;
     level_ = 1;
@@ -247,6 +249,28 @@ void Core::forget_performance() noexcept
     for (uint32_t i = 0; i < N_INPUTS; ++i)
         sent_[i] = PARAMETERS[i].otherwise;
     seen_parameters_ = false; // what differs from its default is told, as of a project that was just opened
+}
+
+// What has come; where it should have and has not, the last bar if that is wanted.
+void Core::read_live(float* const* out, uint32_t n) noexcept
+{
+    const uint32_t plans = shared_.plans.load(std::memory_order_acquire);
+    if (plans != plans_) {
+        plans_ = plans;
+        quiet_from_ = shared_.quiet_from.load(std::memory_order_relaxed);
+    }
+    const bool wanted = shared_.hold.load(std::memory_order_relaxed) && open_;
+    const double beat = 60 / transport_.tempo * sample_rate_, bar = beat * 4 * transport_.numerator / transport_.denominator;
+    float* at[DESCANT_MAX_CHANNELS];
+    for (uint32_t done = 0; done < n;) {
+        const uint32_t part = std::min(n - done, WET);
+        for (uint32_t c = 0; c < channels_; ++c)
+            at[c] = out[c] + done;
+        const int64_t place = playout_.playhead;
+        playout_.read(at, part, cover_.data());
+        hold_.pass(at, cover_.data(), part, place, wanted, quiet_from_, std::llround(bar), std::llround(beat));
+        done += part;
+    }
 }
 
 // The block once all of it has come, a part of the ring after the other.
@@ -495,6 +519,7 @@ void Core::panic(int64_t at) noexcept
     std::memset(held_, 0, sizeof(held_));
     has_start_ = false;
     open_ = false;
+    quiet_from_ = playout_.playhead;
 }
 
 // The gate's and the gain's way over the block, in straight lines.

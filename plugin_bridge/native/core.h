@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "hold.h"
 #include "link.h"
 #include "parameters.h"
 #include "playout.h"
@@ -59,6 +60,7 @@ private:
     void record(const float* const* in, uint32_t n, int64_t at, const Step& step, const std::atomic<float>* parameters) noexcept;
     void take_last(int64_t at, const Step& step) noexcept;
     void fill(const float* const* in, float* const* out, uint32_t n, const std::atomic<float>* parameters) noexcept;
+    void read_live(float* const* out, uint32_t n) noexcept;
     void read_bounced(float* const* out, uint32_t n) noexcept;
     template <class Condition> bool await(Condition come) noexcept;
     void take_audio(int64_t most) noexcept;
@@ -95,6 +97,10 @@ private:
     uint16_t bends_[16];
     float level_ = 1, gain_ = 1; // of the gate and of the gain parameter, as they were at the end of the last block
     std::vector<std::vector<float>> wet_; // [channels][a part of a block]
+    std::vector<float> cover_;            // of a part of a block
+    Hold hold_;
+    uint32_t plans_ = 0;
+    int64_t quiet_from_ = INT64_MAX; // silence is meant from there on
     float dry_ = 0;
     ClipClock clip_clock_;
     uint32_t clips_ = 0;

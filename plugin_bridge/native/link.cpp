@@ -407,7 +407,15 @@ private:
             report.control_delay_ms.store(meter.control_delay_ms_p50, std::memory_order_relaxed);
             return;
         }
+        case DESCANT_FALLBACK:
+            if (ours)
+                shared.hold.store(message.as<descant_fallback>().manner == DESCANT_FALLBACK_MANNER_HOLD, std::memory_order_relaxed);
+            return;
         case DESCANT_PLAN:
+            if (ours) {
+                shared.quiet_from.store(message.parts[0].empty() ? message.as<descant_plan>().from_sample : INT64_MAX, std::memory_order_relaxed);
+                shared.plans.fetch_add(1, std::memory_order_release);
+            }
             if (ours && report.clip == Report::SENDING && !clip.open && message.parts[0].rfind("hummed", 0) == 0)
                 report.clip = Report::TAKEN;
             return;
@@ -465,6 +473,7 @@ private:
         live_state = settings.weights == weights ? LinkState::LIVE : LinkState::OTHER_MODEL;
         heard = Clock::now();
         has_told = to_greet = awaiting = false;
+        shared.hold = false; // until this session says otherwise
         credit = 0;
         asked.open = false;
         clip.next = clip.begin; // a new session hears it from its start

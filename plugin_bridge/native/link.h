@@ -54,6 +54,9 @@ struct Shared {
     std::atomic<uint32_t> turns{0};     // audio writes: how often a bounce has begun or ended; odd: it bounces
     std::atomic<uint32_t> turned{0};    // network writes: the turn of which the session is
     std::atomic<uint32_t> answered{0};  // network writes: the latest SYNC of which all audio is in `blocks`
+    std::atomic<bool> hold{false};      // network writes: what the preset wants while the host is gone
+    std::atomic<int64_t> quiet_from{INT64_MAX}; // network writes: silence is announced from there on
+    std::atomic<uint32_t> plans{0};     // network writes, after `quiet_from`: counts them
     const uint32_t channels;
     const int64_t ring_samples;         // past the playhead that are accepted
 };

@@ -175,6 +175,8 @@ bool unpack(const std::vector<std::string_view>& parts, Received& out)
         return shape(0, 1) && is_text(out.parts[0], 0, 200);
     case DESCANT_AUDIO:
         return shape(sizeof(descant_audio), 1) && is_audio(out);
+    case DESCANT_FALLBACK:
+        return shape(sizeof(descant_fallback), 0);
     case DESCANT_PLAN:
         return shape(sizeof(descant_plan), 1) && is_text(out.parts[0], 0, DESCANT_MAX_PROMPT);
     case DESCANT_METER: {

@@ -10,7 +10,8 @@ namespace descant {
 
 namespace {
 constexpr double FADE_MS = 5.0;
-constexpr int64_t MIX = 1024; // samples rendered at a time when an epoch begins
+constexpr int64_t READ = 4096; // at most, at a time
+constexpr int64_t MIX = 1024;  // samples rendered at a time when an epoch begins
 
 int64_t fade_length(double sample_rate)
 {
@@ -27,9 +28,9 @@ std::vector<float*> pointers(std::vector<std::vector<float>>& channels)
 } // namespace
 
 Playout::Playout(uint32_t n_channels, double sample_rate, int64_t n_capacity)
-    : channels(n_channels), capacity(n_capacity), fade(fade_length(sample_rate)), n_slots_(n_capacity + fade),
-      new_(n_channels, std::vector<float>(n_slots_)), old_(new_), tail_(n_channels, std::vector<float>(fade)),
-      mix_(n_channels, std::vector<float>(MIX)), placed_(n_slots_), covered_(n_slots_), gains_(fade + 2),
+    : channels(n_channels), capacity(n_capacity), fade(fade_length(sample_rate)), n_slots_(n_capacity + fade), all_(n_channels + 1),
+      new_(all_, std::vector<float>(n_slots_)), old_(new_), tail_(all_, std::vector<float>(fade)),
+      mix_(all_, std::vector<float>(MIX)), placed_(n_slots_), covered_(n_slots_), unread_(READ), out_pointers_(all_), gains_(fade + 2),
       fade_in_(fade), fade_out_(fade), mix_pointers_(pointers(mix_)), tail_pointers_(pointers(tail_))
 {
     const double step = 1.57079632679489661923 / double(fade);
@@ -73,6 +74,7 @@ int64_t Playout::place(int64_t at_sample, int64_t new_epoch, const float* wave, 
             const float* from = wave + (wave_channels == 1 ? 0 : c) * stride + (done - at_sample);
             std::memcpy(&new_[c][at], from, length * sizeof(float));
         }
+        std::fill_n(&new_[channels][at], length, 1.0f);
         std::memset(&placed_[at], 1, length);
         std::memset(&covered_[at], 1, length);
         done += length;
@@ -80,12 +82,15 @@ int64_t Playout::place(int64_t at_sample, int64_t new_epoch, const float* wave, 
     return high - low;
 }
 
-int64_t Playout::read(float* const* out, int64_t n) noexcept
+int64_t Playout::read(float* const* out, int64_t n, float* cover) noexcept
 {
     int64_t covered = 0;
     for (int64_t done = 0; done < n;) {
-        const int64_t step = std::min(n - done, std::min<int64_t>(4096, capacity));
-        r_ = render(playhead, out, done, step, r_);
+        const int64_t step = std::min(n - done, std::min(READ, capacity));
+        for (uint32_t c = 0; c < channels; ++c)
+            out_pointers_[c] = out[c] + done;
+        out_pointers_[channels] = cover ? cover + done : unread_.data();
+        r_ = render(playhead, out_pointers_.data(), 0, step, r_);
         for (int64_t i = 0, at = slot(playhead); i < step; ++i, ++at) {
             const bool here = covered_[at == n_slots_ ? (at = 0) : at];
             covered += here;
@@ -110,7 +115,7 @@ void Playout::seek(int64_t at_sample) noexcept
     old_end_ = shift < 0 ? at_sample + fade : std::max(old_end_, at_sample + fade);
     for (int64_t i = 0; i < fade; ++i) {
         const int64_t at = slot(at_sample + i);
-        for (uint32_t c = 0; c < channels; ++c) {
+        for (uint32_t c = 0; c < all_; ++c) {
             const float tail = tail_[c][i] * fade_out_[i];
             const float old = old_[c][at] * fade_in_[i];
             old_[c][at] = old + tail;
@@ -171,16 +176,16 @@ int64_t Playout::render(int64_t start, float* const* out, int64_t out_offset, in
         const int64_t o = out_offset + (p - start);
         if (r == fade && missing - p >= fade) { // steady
             length = std::min(length, missing - fade + 1 - p);
-            for (uint32_t c = 0; c < channels; ++c)
+            for (uint32_t c = 0; c < all_; ++c)
                 std::memcpy(to[c] + o, &new_[c][at], length * sizeof(float));
         } else {
             length = 1;
             r = missing == p ? -1 : std::min(r + 1, std::min(missing - p, fade));
-            for (uint32_t c = 0; c < channels; ++c)
+            for (uint32_t c = 0; c < all_; ++c)
                 to[c][o] = new_[c][at] * gains_[r + 1];
         }
         const int64_t more = std::min(length, old_end_ - p);
-        for (uint32_t c = 0; more > 0 && c < channels; ++c)
+        for (uint32_t c = 0; more > 0 && c < all_; ++c)
             for (int64_t i = 0; i < more; ++i)
                 to[c][o + i] += old_[c][at + i];
         p += length;
@@ -192,7 +197,7 @@ void Playout::clear(int64_t position, int64_t n) noexcept
 {
     for (int64_t end = position + n; position < end;) {
         const int64_t at = slot(position), length = std::min(end - position, n_slots_ - at);
-        for (uint32_t c = 0; c < channels; ++c)
+        for (uint32_t c = 0; c < all_; ++c)
             std::memset(&old_[c][at], 0, length * sizeof(float));
         std::memset(&placed_[at], 0, length);
         std::memset(&covered_[at], 0, length);
@@ -210,7 +215,7 @@ void Playout::begin_epoch(int64_t cut) noexcept
         r = render(position, mix_pointers_.data(), 0, step, r);
         for (int64_t done = 0; done < step;) {
             const int64_t at = slot(position + done), length = std::min(step - done, n_slots_ - at);
-            for (uint32_t c = 0; c < channels; ++c)
+            for (uint32_t c = 0; c < all_; ++c)
                 std::memcpy(&old_[c][at], &mix_[c][done], length * sizeof(float));
             done += length;
         }
@@ -240,11 +245,11 @@ void Playout::lower_cut(int64_t cut) noexcept
 void Playout::fade_old(int64_t cut, int64_t old_end) noexcept
 {
     for (int64_t i = 0; i < fade; ++i)
-        for (uint32_t c = 0; c < channels; ++c)
+        for (uint32_t c = 0; c < all_; ++c)
             old_[c][slot(cut + i)] *= fade_out_[i];
     for (int64_t position = old_end_; position < old_end;) {
         const int64_t at = slot(position), length = std::min(old_end - position, n_slots_ - at);
-        for (uint32_t c = 0; c < channels; ++c)
+        for (uint32_t c = 0; c < all_; ++c)
             std::memset(&old_[c][at], 0, length * sizeof(float));
         position += length;
     }

@@ -21,8 +21,9 @@ public:
     // how many of its samples were taken.
     int64_t place(int64_t at_sample, int64_t epoch, const float* wave, uint32_t wave_channels, int64_t n, int64_t stride) noexcept;
 
-    // Fill out[c][0..n) from the playhead on; how many samples were covered.
-    int64_t read(float* const* out, int64_t n) noexcept;
+    // Fill out[c][0..n) from the playhead on; how many samples were covered. cover[0..n), if it is wanted: the sum of
+    // the fades in what is heard: 1 where sound is all there, 0 where there is none.
+    int64_t read(float* const* out, int64_t n, float* cover = nullptr) noexcept;
 
     void seek(int64_t at_sample) noexcept;
     void empty(int64_t at_sample) noexcept; // silence from here on, as at first: no fade
@@ -49,8 +50,12 @@ private:
     void uncover(int64_t low, int64_t high) noexcept;
 
     const int64_t n_slots_;
+    // A channel more than there are: it is full of ones, so what the fades leave of it is the cover.
+    const uint32_t all_;
     std::vector<std::vector<float>> new_, old_, tail_, mix_;
     std::vector<uint8_t> placed_, covered_;
+    std::vector<float> unread_; // the cover where nobody wants it
+    std::vector<float*> out_pointers_;
     std::vector<float> gains_, fade_in_, fade_out_; // gains_[r + 1]
     std::vector<float*> mix_pointers_, tail_pointers_;
     int64_t cut_ = 0;     // where the newest epoch begins

@@ -39,6 +39,7 @@ enum descant_type {
     DESCANT_METER = 34,
     DESCANT_FAULT = 35,
     DESCANT_SYNCED = 36,
+    DESCANT_FALLBACK = 37,
 };
 
 enum descant_code {
@@ -247,6 +248,12 @@ struct descant_synced {
     uint32_t refers_to; /* 0 to 4294967295 */
 };
 
+/* fallback, from host. What the bridge plays from now on when no audio comes that should: nothing (a fade), or its last bar again and again. A session begins with fade. */
+enum descant_fallback_manner { DESCANT_FALLBACK_MANNER_FADE = 0, DESCANT_FALLBACK_MANNER_HOLD = 1 };
+struct descant_fallback {
+    uint8_t manner; /* enum descant_fallback_manner */
+};
+
 #pragma pack(pop)
 
 #ifdef __cplusplus
@@ -273,6 +280,7 @@ static_assert(sizeof(descant_plan) == 20, "packed");
 static_assert(sizeof(descant_meter) == 25, "packed");
 static_assert(sizeof(descant_fault) == 3, "packed");
 static_assert(sizeof(descant_synced) == 4, "packed");
+static_assert(sizeof(descant_fallback) == 1, "packed");
 #endif
 
 #endif

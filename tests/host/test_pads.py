@@ -1,11 +1,21 @@
 """Words of keys, mixes of pads, and where and how pads start: as parameters, in the music, across engines."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from descant.host.engine import Engine
 from descant.host.errors import EventError
-from descant.host.events import KeyPrompt, NoteOn, Parameter, SessionHello, TransportEvent, Trigger
+from descant.host.events import (
+    FallbackOut,
+    KeyPrompt,
+    NoteOn,
+    Parameter,
+    PresetChange,
+    SessionHello,
+    TransportEvent,
+    Trigger,
+)
 from descant.host.pads import Pads
 from descant.host.render import render
 from tests.host.conftest import first_difference
@@ -86,3 +96,10 @@ def test_another_engine_knows_them(client, model, presets):
     score = player.engine.session(1).score
     assert score.pads.keys == {100: "a choir"} and score.pads.chosen == {"quantise": 2.0, "xy": 0.5}
     assert score.schedule.scene(168000).mix == ((presets["pads"].prompts[0].text, 0.5),)
+
+
+def test_a_client_is_told_what_a_preset_wants_while_the_host_is_gone(client, model, presets):
+    holding = msgspec.structs.replace(presets["pads"], name="holding", gone="hold")
+    player = client(engine=Engine(model, {**presets, "holding": holding}), preset="holding", seconds=0.1)
+    player.send(PresetChange(5, "free"), PresetChange(6, "free"), PresetChange(7, "holding"))
+    assert [told.manner for told in player.of(FallbackOut)] == ["hold", "fade", "hold"]

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <ctime>
 #include <string>
 
 #include "core.h"
@@ -168,6 +169,21 @@ API void daw_settings(Daw* daw, const char* text)
     Settings settings;
     if (read_settings(text, settings))
         daw->core.link.set_settings(settings);
+}
+// Nanoseconds of processor that each of n_blocks blocks of n samples takes; the transport stands still.
+API double daw_cost(Daw* daw, uint32_t n_blocks, uint32_t n)
+{
+    std::vector<float> left(n), right(n);
+    float* out[] = {left.data(), right.data()};
+    const auto spent = [] {
+        timespec now;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return 1e9 * double(now.tv_sec) + double(now.tv_nsec);
+    };
+    const double began = spent();
+    for (uint32_t i = 0; i < n_blocks; ++i)
+        daw->core.process(out, out, n, SongTime(), nullptr, 0, daw->values);
+    return (spent() - began) / n_blocks;
 }
 // flags etc. as of song_advance; midi: n_events rows of offset, size, three bytes.
 // The input lies in `out` (as in DAWs that process in place) if the core has one.

@@ -104,6 +104,7 @@ def load(folder: Path) -> ctypes.CDLL:
         "daw_ready": (ctypes.c_int, [pointer, i64]),
         "daw_playhead": (i64, [pointer]),
         "daw_report": (None, [pointer, pointer]),
+        "daw_cost": (f64, [pointer, u32, u32]),
         "daw_words": (None, [pointer, ctypes.c_char_p, u32]),
         "daw_settings": (None, [pointer, ctypes.c_char_p]),
         "daw_process": (None, [pointer, pointer, u32, *song, pointer, u32]),
@@ -230,6 +231,10 @@ class NativeDaw:
             self._daw, out.ctypes.data, n, *song.arguments(), rows.ctypes.data, len(midi or [])
         )
         return out
+
+    def cost(self, blocks: int, n: int) -> float:
+        """Nanoseconds of processor a block, over so many blocks of n samples."""
+        return float(self._lib.daw_cost(self._daw, blocks, n))
 
     def set(self, index: int, value: float) -> None:
         self._lib.daw_set(self._daw, index, value)
