@@ -184,12 +184,18 @@ def host(
     model: Model = "embedded",
     threads: Threads = 0,
     presets: PresetFolders = [],  # noqa: B006
+    on_demand: Annotated[
+        bool, typer.Option("--on-demand", help="End when no bridge has been there for --idle seconds.")
+    ] = False,
+    idle: Annotated[
+        float, typer.Option(min=1.0, max=1e6, callback=_finite, help="With --on-demand: seconds.")
+    ] = 120.0,
     until_eof: Annotated[bool, typer.Option("--until-eof", hidden=True)] = False,
 ) -> None:
     """Run the host until it is interrupted: plugins and other bridges connect to its endpoint."""
     from descant.host.edge.host_command import run
 
-    run(endpoint, model, threads, tuple(map(str, presets)), until_eof)
+    run(endpoint, model, threads, tuple(map(str, presets)), until_eof, idle if on_demand else math.inf)
 
 
 @app.command()

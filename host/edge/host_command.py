@@ -5,6 +5,7 @@ Standard output carries one line, `ready ENDPOINT`, once clients are answered; t
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import stat
@@ -22,11 +23,18 @@ from descant.host.errors import HostError
 from descant.plugin_bridge import BridgeServer
 
 
-def run(endpoint: str, model: str, threads: int, presets: tuple[str, ...], until_eof: bool = False) -> None:
+def run(
+    endpoint: str,
+    model: str,
+    threads: int,
+    presets: tuple[str, ...],
+    until_eof: bool = False,
+    idle: float = math.inf,
+) -> None:
     """Thread: main. Serve until SIGINT or SIGTERM. Raises HostError or WireError when it cannot.
 
     until_eof: also end when standard input does, so that a program which started this host cannot leave it
-    behind.
+    behind. idle: seconds without a bridge after which it ends by itself.
     """
     endpoint = endpoint or default_endpoint()
     check_port(endpoint)
@@ -34,7 +42,11 @@ def run(endpoint: str, model: str, threads: int, presets: tuple[str, ...], until
     with only_host_at(endpoint):
         sweep()
         supervisor = Supervisor(
-            BridgeServer(endpoint), settings, log=log, on_ready=lambda: print(f"ready {endpoint}", flush=True)
+            BridgeServer(endpoint),
+            settings,
+            log=log,
+            on_ready=lambda: print(f"ready {endpoint}", flush=True),
+            idle=idle,
         )
 
         def stop(signal_number: int, frame: Any) -> None:

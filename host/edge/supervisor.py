@@ -33,7 +33,8 @@ class Supervisor:
 
     Thread: supervisor (the main thread of the host process). `request_stop` may be called from a signal
     handler.
-    on_ready: called once, when clients are answered. runner: the module an engine process runs.
+    on_ready: called once, when clients are answered. runner: the module an engine process runs. idle: seconds
+    without a session after which `run` returns by itself, once clients have been answered.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Supervisor:
         on_ready: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         runner: str = RUNNER,
+        idle: float = math.inf,
     ) -> None:
         self._server = server
         self._settings = settings
@@ -53,6 +55,8 @@ class Supervisor:
         self._on_ready = on_ready
         self._clock = clock
         self._runner = runner
+        self._idle = idle
+        self._needed_at = clock()  # when there was a session, or might have been
         self._sessions = SessionTable()
         self._engine: EngineProcess | None = None
         self._restart_at = 0.0
@@ -97,6 +101,11 @@ class Supervisor:
     def _tick(self, now: float) -> None:
         for session in self._sessions.silent(now, self._timings.silent):
             self._free(session, f"bridge silent for {now - session.heard:.1f} s")
+        if len(self._sessions) or not self._ever_ready:
+            self._needed_at = now
+        elif now - self._needed_at > self._idle:
+            self._log(f"nobody has been there for {now - self._needed_at:.0f} s")
+            self._stop = True
         engine = self._engine
         if engine is not None and engine.ready and not engine.late(now):
             for session in self._sessions:

@@ -64,7 +64,7 @@ std::map<std::string, std::string> rows_of_file()
 Address from_file()
 {
     auto rows = rows_of_file();
-    return {rows["endpoint"], rows["host_key"], rows["public_key"], rows["secret_key"]};
+    return {rows["endpoint"], rows["host_key"], rows["public_key"], rows["secret_key"], rows["start_host"]};
 }
 
 #ifndef _WIN32
@@ -143,13 +143,18 @@ Address find_host(const std::string& saved)
     const std::string in_file = address.endpoint, named = variable("DESCANT_ENDPOINT");
     if (is_endpoint(named))
         address.endpoint = named;
-    else if (is_endpoint(saved))
+    else if (is_endpoint(saved)) {
         address.endpoint = saved;
+        if (saved != in_file && saved != default_endpoint())
+            address.program = "";
+    }
     else if (!is_endpoint(address.endpoint))
         address.endpoint = default_endpoint();
     const bool keys = address.host_key.size() == 40 && address.public_key.size() == 40 && address.secret_key.size() == 40;
     if (!keys || (is_private(address.endpoint) && address.endpoint != in_file)) // they are of the file's host
         address.host_key = address.public_key = address.secret_key = "";
+    if (!is_private(address.endpoint))
+        address.program = "";
     if (!keys && !is_private(address.endpoint))
         address.endpoint = "";
     return address;

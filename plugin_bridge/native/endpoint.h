@@ -12,11 +12,13 @@ namespace descant {
 struct Address {
     std::string endpoint;
     std::string host_key, public_key, secret_key; // CURVE, Z85, 40 characters each; empty: none
+    std::string program; // that may be started as a host there when none answers; empty: none may
 };
 
 // In this order: DESCANT_ENDPOINT, `saved` (of the project), `endpoint` of the file, the default. The file is
 // descant/plugin.toml in the user's configuration folder: lines `name = "value"` with endpoint, host_key,
-// public_key and secret_key. Other machines are never connected to without keys: the endpoint is empty then.
+// public_key, secret_key, and start_host: the whole path of the `descant` that may be started when no host answers on
+// this machine, at a place that no project has named. Other machines are never connected to without keys: the endpoint is empty then.
 Address find_host(const std::string& saved);
 
 // Where `descant host` listens when nothing else is said; of several candidates the one that has a socket.

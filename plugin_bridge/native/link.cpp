@@ -11,6 +11,7 @@
 #include <zmq.hpp>
 
 #include "endpoint.h"
+#include "starter.h"
 
 #if defined(__linux__)
 #include <pthread.h>
@@ -188,8 +189,11 @@ private:
             greeted = now;
         } else if (session == 0 && now - looked > LOOK_AGAIN) { // nobody there: perhaps the host is elsewhere
             looked = now;
-            if (find_host(settings.endpoint).endpoint != address.endpoint)
+            const Address now_at = find_host(settings.endpoint);
+            if (now_at.endpoint != address.endpoint)
                 close();
+            else if (!now_at.program.empty())
+                start_host(now_at.program, now_at.endpoint);
         }
     }
 

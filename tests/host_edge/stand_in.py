@@ -97,7 +97,7 @@ def build(settings):
     return Sines(), EngineInfo("sines", "0" * 64, 48000, 1, 0.0, 30.0 if "slow" in settings.model else 0.0)
 
 
-def host(endpoint, model="sines"):
+def host(endpoint, model="sines", idle="inf"):
     timings = Timings(backoff=(0.0, 0.2, 0.4), hung=0.8, silent=1.0)
     supervisor = Supervisor(
         BridgeServer(endpoint),
@@ -106,6 +106,7 @@ def host(endpoint, model="sines"):
         log,
         lambda: print("ready", flush=True),
         runner=__spec__.name,
+        idle=float(idle),
     )
     signal.signal(signal.SIGTERM, lambda *_: supervisor.request_stop())
     supervisor.run()

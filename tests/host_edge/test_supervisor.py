@@ -1,6 +1,7 @@
 """Supervision with real processes: whatever becomes of an engine or a bridge, the others are told and go
 on."""
 
+import math
 import os
 import random
 import re
@@ -25,12 +26,12 @@ BLOCK = 240
 class Host:
     """A host of sines in a process of its own, and its log."""
 
-    def __init__(self, folder: Path, model: str = "sines") -> None:
+    def __init__(self, folder: Path, model: str = "sines", idle: float = math.inf) -> None:
         self.endpoint = f"ipc://{folder}/h"
         self.log = folder / "log"
         with self.log.open("w") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.host_edge.stand_in", "host", self.endpoint, model],
+                [sys.executable, "-m", "tests.host_edge.stand_in", "host", self.endpoint, model, str(idle)],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -135,6 +136,20 @@ def test_a_killed_engine_is_told_faded_and_replaced_and_the_music_goes_on(
     assert len(host.engines()) == 2 and not alive(killed)
     assert re.search(r"session 1 reopened from where it was", host.said())
     assert listener.client.session == 1
+
+
+def test_a_host_on_demand_ends_when_nobody_has_been_there_for_a_while(tmp_path: Path) -> None:
+    host = Host(tmp_path, idle=0.4)
+    assert host.process.stdout is not None and host.process.stdout.readline() == "ready\n", host.said()
+    with host.process.stdout:
+        client = BridgeClient(host.endpoint, 48000, BLOCK, 2)
+        client.connect(10_000)
+        staying = time.monotonic() + 1.0
+        until(lambda: time.monotonic() > staying, 5, lambda: client.pump(20))
+        assert host.process.poll() is None, "somebody is there"
+        client.close()
+        assert host.process.wait(20) == 0
+    assert "nobody has been there" in host.said()
 
 
 def test_a_hung_engine_is_told_within_its_missed_beats_then_replaced(host: Host, listener: Listener) -> None:
