@@ -56,7 +56,7 @@ def test_whatever_a_daw_does_nothing_breaks_and_nothing_is_allocated(built, serv
 
 
 def test_the_core_under_stress_allocates_nothing_in_process(built, serving):
-    counts = serving.run(built / "rig" / "stress", 4, 1)
+    counts = serving.run(built / "rig" / "stress", 4, 1, DESCANT_PATIENCE="0.05")
     assert counts["counted"] == 1 and counts["received"] > 100 and counts["sounding"] > 1000
     assert (counts["allocations"], counts["wrong"]) == (0, 0)
 
@@ -69,6 +69,7 @@ def test_the_core_under_stress_is_clean_to_a_sanitizer(serving, tmp_path, saniti
         folder / "rig" / "stress",
         15,
         5,
+        DESCANT_PATIENCE="0.05",
         TSAN_OPTIONS=f"suppressions={HERE / 'tsan.supp'} exitcode=66",
         ASAN_OPTIONS="exitcode=66",
         LSAN_OPTIONS=f"suppressions={HERE / 'lsan.supp'}",
