@@ -169,8 +169,14 @@ class TakeStore:
 
     def export(self, number: int, target: Path) -> None:
         """A copy as .wav (the same samples) or .flac (24 bits). Raises TakeError; a half-written file is
-        removed.
+        removed, and a file that is there already is left as it is.
         """
+        if target.exists():
+            raise TakeError(
+                f"{target} is there already.",
+                "Nothing was written; that file is as it was.",
+                "Give another name.",
+            )
         source = self.folder / self.get(number).file
         part = target.with_name(target.name + ".part")
         try:

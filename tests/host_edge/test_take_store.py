@@ -59,6 +59,17 @@ def test_a_take_reads_back_bit_for_bit_and_is_found_rated_and_exported(tmp_path)
         assert store.find() == []
 
 
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_an_export_takes_no_other_files_place(tmp_path, ending):
+    mine = tmp_path / f"mine.{ending}"
+    mine.write_bytes(b"somebody's work")
+    with TakeStore(tmp_path / "takes") as store:
+        take = recorded(store)
+        with pytest.raises(TakeError, match="there already"):
+            store.export(take.number, mine)
+    assert mine.read_bytes() == b"somebody's work" and list(tmp_path.glob("mine*")) == [mine]
+
+
 def test_three_takes_of_one_name(tmp_path):
     with TakeStore(tmp_path) as store:
         assert [recorded(store, "a/b").name for _ in range(3)] == ["a/b", "a/b 2", "a/b 3"]
