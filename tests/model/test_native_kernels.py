@@ -328,7 +328,10 @@ def test_gelu_and_exp_are_exact_to_single_precision():
     assert power[x < -90].abs().sum() == 0
 
 
-@pytest.mark.parametrize("flags", [("-march=x86-64-v3",), ("-march=x86-64-v3", "-mavxvnni"), ()], ids=str)
+OTHERS = [pytest.param(flags, marks=pytest.mark.slow) for flags in (("-march=x86-64-v3", "-mavxvnni"), ())]
+
+
+@pytest.mark.parametrize("flags", [("-march=x86-64-v3",), *OTHERS], ids=str)
 def test_narrower_machines_compute_the_same(flags, tmp_path):
     flags = tuple(flag for flag in flags if flag in RUNS_HERE)
     lm = make_lm(dim=96, n_heads=2, ffn_dim=128, positions="rope", context=9)

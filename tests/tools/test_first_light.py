@@ -146,6 +146,7 @@ def test_stopped_by_ctrl_c_it_says_so_and_leaves_no_host(tmp_path: Path) -> None
         os.killpg(run.pid, 0)
 
 
+@pytest.mark.slow
 def test_a_host_that_is_killed_leaves_a_take_a_report_and_an_error(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tools.first_light", "--silent", "--model", "tiny", "--out", str(tmp_path)]
     run = subprocess.Popen(
