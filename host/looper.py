@@ -25,6 +25,11 @@ from descant.host.transport import Timeline
 
 ON_A_LINE = ("play", "stop", "reverse", "half")
 REPLACE = ("record", "play", "stop", "multiply", "capture", "overdub", "replace")  # what was queued before
+_NOT_MULTIPLIED = (
+    "A loop is multiplied while it plays at full speed.",
+    "It plays on as it was.",
+    "Play it first.",
+)
 GRACE = Fraction(1, 4)  # beats after a line in which a recording still begins on it: the past is remembered
 CATCH_UP = 16  # times real time that a late recording is fetched from the past
 
@@ -198,17 +203,16 @@ class Looper:
         if action == "capture":
             self._capture(press, slot, now)
             return
-        if action == "multiply" and (not slot.playing or slot.layer.half or slot.writing):
-            self._note(
-                "A loop is multiplied while it plays at full speed.",
-                "It plays on as it was.",
-                "Play it first.",
-            )
+        if action == "multiply" and not _multipliable(slot):
+            self._note(*_NOT_MULTIPLIED)
             return
         early = press.at_sample if quantise == "off" else press.at_sample - math.floor(GRACE * beat)
         anchor = self.timeline.exact_line(early, quantise)
 
         def begin() -> None:
+            if action == "multiply" and not _multipliable(slot):  # it was cleared or taken back meanwhile
+                self._note(*_NOT_MULTIPLIED)
+                return
             start = slot.multiply if action == "multiply" else slot.record
             start(anchor, self.input, self.latency)
             longest = self._unit(slot, quantise, rounded(anchor))
@@ -348,6 +352,10 @@ class Looper:
 
     def _note(self, what: str, still: str, do: str) -> None:
         self.notes.append((what, still, do))
+
+
+def _multipliable(slot: LoopSlot) -> bool:
+    return slot.playing and not slot.layer.half and not slot.layer.empty and not slot.writing
 
 
 def pages_for(seconds: float, rate: int) -> int:

@@ -39,7 +39,7 @@ def test_a_clock_is_followed_through_the_jitter_of_its_callbacks(ppm, seed):
         fit.update(block * 256, 100 + block * 256 / rate + late)
     there = fit.position_at(100 + 8000 * 256 / rate)
     assert abs(there - 8000 * 256) < 48  # a millisecond
-    assert fit.rate == pytest.approx(rate, rel=2e-4)
+    assert fit.rate == pytest.approx(rate, rel=4e-4)  # seven times its deviation under this jitter
 
 
 @given(st.integers(0, 9000), st.sampled_from([44100, 48000, 96000]), st.floats(0.05, 1.0))

@@ -183,6 +183,20 @@ def test_whatever_is_pressed_there_is_no_step(presses, latency):
     assert 0 <= stage.looper._pool.free <= len(stage.looper._pool.memory)
 
 
+@pytest.mark.parametrize("then", ["clear", "undo"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_loop_that_is_gone_is_not_multiplied(then, when):
+    stage = Stage(48000, 180, (2, 4), tone(48000), 300)
+    stage.looper.slots[0].load(np.ones((1, 32_000), np.float32), Fraction(32_000), Fraction(0))
+    stage.press("play", quantise="off")
+    stage.run(10_000)
+    for action in (then, "multiply") if when == "before" else ("multiply", then):
+        stage.press(action)
+        stage.run(stage.looper.position + 300)
+    stage.run(stage.looper.position + 100_000)
+    assert stage.status().state == "empty" and not stage.heard[-1000:].any()
+
+
 def test_the_loop_stays_on_the_bars_for_an_hour():
     """130 bpm at 44.1 kHz has no whole number of samples in a bar: cycles differ by a sample, and never
     drift.
