@@ -2,8 +2,9 @@
 
 Knows nothing about streams, events or clocks: it is told the lead at places of the playhead and says which
 rung to go to. Down as soon as the lead is short and shrinking, past rungs only where there is no time left
-to try them; up one rung after a while of plenty, which
-doubles each time that going up turns out to have been too much.
+to try them; up one rung after a while of plenty, which doubles each time that going up turns out to have been
+too much. One stall (a clip that is heard, a collection of garbage) is no overload while audio is left: at
+full speed it is soon made up for.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class Ladder:
         return median(self._usual) if self._usual else 0.0
 
     def _stalled(self, last: Look, now: Look) -> bool:
-        """Whether a stall lies between two looks that is to be forgiven."""
+        """Whether a stall lies between two looks that is to be forgiven; at first, whatever lies there."""
         passed = now.at - last.at
         if passed <= 0:
             return False
@@ -139,7 +140,7 @@ class Ladder:
         self._usual.append(passed)
         if not known:
             return True  # not to be told from a client's blocks
-        if passed <= max(STALL_SECONDS, 1.5 * usual):
+        if passed <= max(STALL_SECONDS, 1.5 * usual) or now.ahead <= 0:
             return False
         if self._forgiven is not None and 0 <= now.at - self._forgiven < FORGIVE_SECONDS:
             return False

@@ -66,6 +66,17 @@ def test_a_stall_that_is_made_up_for_is_no_overload(stall, beat):
             assert ladder.look(Look(at, ahead, 0.4, 0.12, 0, 0), ALL) is None, (phase, time, ahead)
 
 
+def test_stalls_that_use_up_the_lead_are_an_overload():
+    ladder, ahead, held = Ladder(), 0.4, False
+    for n in range(1, 2000):
+        passed = 0.9 if n % 20 == 0 else 0.005  # a second: a stall, and nineteen quick frames
+        ahead = max(0.0, ahead - passed) + 0.02
+        ahead = min(0.4, ahead)
+        at = n // 20 * 0.995 + n % 20 * 0.005
+        held |= ladder.look(Look(at, ahead - 0.02, 0.4, 0.12, 0, 0), ALL) == HOLD
+    assert held
+
+
 @pytest.mark.parametrize("speeds", [(0.8, 0.9, 0.95, 1.05), (0.9, 0.93, 0.95, 0.97), (0.2, 0.2, 0.2, 0.2)])
 def test_it_goes_down_in_order_and_no_further_than_it_must(speeds):
     ladder = Ladder()
