@@ -105,7 +105,9 @@ class Pads:
     def word_key(self, event: KeyPrompt) -> None:
         """Words for a key, or none. Errors: EventError; nothing has changed then."""
         text = event.text.strip()
-        if len(text) > MAX_PROMPT_CHARS or not 0 <= event.key <= 127:
+        if not 0 <= event.key <= 127:
+            raise EventError(f"there is no key {event.key}", "the music goes on unchanged", "use keys 0..127")
+        if len(text) > MAX_PROMPT_CHARS:
             raise _unusable(text, "the key keeps its words and the music goes on", 0)
         if text:
             self.keys[event.key] = text

@@ -19,7 +19,7 @@ from descant.host.errors import SessionError
 from descant.host.events import SessionHello
 from descant.host.hum import ChromaOf
 from descant.host.pads import Pads
-from descant.host.preset import Preset
+from descant.host.preset import Preset, find_preset
 from descant.host.schedule import Cue, Edit, Scene
 from descant.host.score import Wish
 from descant.host.session import Session
@@ -97,7 +97,7 @@ def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], chroma
     session = Session(saved.hello, model, presets, chroma_of)
     session.pacing = session.pacing.resumed(saved.playhead, saved.offline, saved.jumps)
     session.resumed_from(
-        _pads(presets[saved.preset], saved),
+        _pads(find_preset(presets, saved.preset), saved),
         saved.timeline,
         scene,
         edits,
@@ -112,7 +112,9 @@ def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], chroma
 
 def _pads(preset: Preset, saved: _Saved) -> Pads:
     pads = Pads(preset)
-    pads.texts, pads.keys, pads.chosen = saved.texts, saved.keys, saved.chosen
+    pads.keys, pads.chosen = saved.keys, saved.chosen
+    if len(saved.texts) == len(pads.texts):  # else the preset's file was changed meanwhile
+        pads.texts = saved.texts
     return pads
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from descant.host.engine import Engine
-from descant.host.errors import EventError
+from descant.host.errors import EventError, HostError
 from descant.host.events import (
     FallbackOut,
     KeyPrompt,
@@ -96,6 +96,24 @@ def test_another_engine_knows_them(client, model, presets):
     score = player.engine.session(1).score
     assert score.pads.keys == {100: "a choir"} and score.pads.chosen == {"quantise": 2.0, "xy": 0.5}
     assert score.schedule.scene(168000).mix == ((presets["pads"].prompts[0].text, 0.5),)
+
+
+def test_a_preset_that_changed_meanwhile_holds_as_it_is_now(client, model, presets):
+    player = client(seconds=4, slices=8)
+    player.send(*SONG)
+    player.run_to(168000)
+    snapshot, name = player.resumes[-1].snapshot, player.engine.session(1).score.preset.name
+    shorter = msgspec.structs.replace(presets[name], prompts=presets[name].prompts[:1])
+    engine = Engine(model, {**presets, name: shorter})
+    engine.resume(1, snapshot)
+    assert engine.session(1).score.pads.texts == [shorter.prompts[0].text]
+    with pytest.raises(HostError):
+        Engine(model, {other: row for other, row in presets.items() if other != name}).resume(1, snapshot)
+
+
+def test_a_key_that_is_none_is_called_one(presets):
+    with pytest.raises(EventError, match="there is no key 128"):
+        Pads(presets["pads"]).word_key(KeyPrompt(0, 128, "a choir"))
 
 
 def test_a_client_is_told_what_a_preset_wants_while_the_host_is_gone(client, model, presets):
