@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from descant.host.errors import TakeError
+from descant.host.edge.whole import whole_file
+from descant.host.errors import HostError, TakeError
 from descant.host.takes import (
     FLOAT_BYTES,
     HEADER_BYTES,
@@ -171,32 +172,33 @@ class TakeStore:
         """A copy as .wav (the same samples) or .flac (24 bits). Raises TakeError; a half-written file is
         removed, and a file that is there already is left as it is.
         """
-        if target.exists():
+        if os.path.lexists(target):
             raise TakeError(
                 f"{target} is there already.",
                 "Nothing was written; that file is as it was.",
                 "Give another name.",
             )
+        ending = target.suffix.lower()
+        if ending not in (".wav", ".flac"):
+            raise TakeError(
+                f"{target.name} is no sound file.", "Nothing was written.", "End it in .wav or .flac."
+            )
         source = self.folder / self.get(number).file
-        part = target.with_name(target.name + ".part")
         try:
-            if target.suffix.lower() == ".flac":
-                wave, rate = soundfile.read(source, dtype="float32")
-                soundfile.write(part, np.clip(wave, -1, 1), rate, format="FLAC", subtype="PCM_24")
-            elif target.suffix.lower() == ".wav":
-                shutil.copyfile(source, part)
-            else:
-                raise TakeError(
-                    f"{target.name} is no sound file.", "Nothing was written.", "End it in .wav or .flac."
-                )
-            os.replace(part, target)
-        except (OSError, RuntimeError) as error:
-            part.unlink(missing_ok=True)
+            with whole_file(target) as part:
+                if ending == ".wav":
+                    shutil.copyfile(source, part)
+                else:
+                    wave, rate = soundfile.read(source, dtype="float32")
+                    soundfile.write(part, np.clip(wave, -1, 1), rate, format="FLAC", subtype="PCM_24")
+        except RuntimeError as error:  # libsndfile's
             raise TakeError(
                 f"{target} cannot be written: {_reason(error)}.",
                 "The take is as it was.",
                 "Name a file in a folder that exists and has room.",
             ) from error
+        except HostError as error:
+            raise TakeError(error.what, error.still, error.do) from error
 
     def low(self, rate: int, channels: int) -> str:
         """What to say when the disk is nearly full; "" while it is not."""

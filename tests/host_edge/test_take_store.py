@@ -67,7 +67,16 @@ def test_an_export_takes_no_other_files_place(tmp_path, ending):
         take = recorded(store)
         with pytest.raises(TakeError, match="there already"):
             store.export(take.number, mine)
-    assert mine.read_bytes() == b"somebody's work" and list(tmp_path.glob("mine*")) == [mine]
+        assert mine.read_bytes() == b"somebody's work" and list(tmp_path.glob("mine*")) == [mine]
+        other = tmp_path / f"take.{ending}"
+        part = other.with_name(other.name + ".part")
+        part.write_bytes(b"somebody's too")
+        store.export(take.number, other)
+        assert soundfile.info(other).samplerate == 48000 and part.read_bytes() == b"somebody's too"
+        dangling = tmp_path / f"link.{ending}"
+        dangling.symlink_to(tmp_path / "nowhere")
+        with pytest.raises(TakeError, match="there already"):
+            store.export(take.number, dangling)
 
 
 def test_three_takes_of_one_name(tmp_path):
