@@ -104,11 +104,3 @@ def native_entry(
     cache = cache_bytes(spec, width)
     title = f"{name}, int8 cache" if cache_int8 else name
     return Entry(title, weights.run, state, weights.read_seconds()[1], cache), weights
-
-
-def fill(state: LmState) -> None:
-    """Touch the whole cache: pages that were never written are not read from memory."""
-    for name in ("entries", "memory"):
-        memory = getattr(state.cache, name, None)
-        if memory is not None:
-            memory.fill_(0.0)

@@ -19,12 +19,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from descant.host.edge.bench_race import touch
 from descant.model.errors import ModelError
 from descant.model.lm.step import TextMemory, text_memory
 from descant.model.lm.transformer import Layer
 from descant.model.spec import LmSpec
 from tools.kernel_compiled import compiled_entry
-from tools.kernel_entries import CONTEXTS, TOKENS, Entry, fill, musicgen_small, native_entry, torch_entry
+from tools.kernel_entries import CONTEXTS, TOKENS, Entry, musicgen_small, native_entry, torch_entry
 from tools.kernel_onnx import onnx_entry
 
 
@@ -71,7 +72,7 @@ def measure(threads: int, rounds: int, layers: int, kernels: list[str] | None) -
     if kernels is not None:
         entries = [entry for entry in entries if entry.name in kernels]
     for entry in entries:
-        fill(entry.state)
+        touch(entry.state)
     x = torch.randn(2, spec.dim)
     rows = []
     for context in CONTEXTS:

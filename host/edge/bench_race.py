@@ -84,10 +84,7 @@ class Runner:
     def new_state(self, most: int) -> LmState:
         """A stream that remembers so many columns, its memory touched: pages never written are not read."""
         state = self.model.lm.new_state(2, most + 2)
-        for name in ("entries", "memory"):
-            memory = getattr(state.cache, name, None)
-            if isinstance(memory, Tensor):
-                memory.fill_(0.0)
+        touch(state)
         self.model.lm.set_text(state, self._text, self._mask)
         return state
 
@@ -119,6 +116,14 @@ class Runner:
         remembered = cache.memory.nbytes / cache.slots * (cache.position + 1)
         text = sum(keys.nbytes for keys in self.state.text.keys)
         return seconds, (size + remembered + text) / size
+
+
+def touch(state: LmState) -> None:
+    """Write the whole cache: pages that were never written are not read from memory."""
+    for name in ("entries", "memory"):
+        memory = getattr(state.cache, name, None)
+        if isinstance(memory, Tensor):
+            memory.fill_(0.0)
 
 
 def put(state: LmState, columns: int) -> None:

@@ -21,17 +21,14 @@ class Reference:
 
     def __init__(self, size: Size, dtype: torch.dtype, text_tokens: int, sampling: Sampling) -> None:
         hf = oracle.library()
-        level = hf.logging.get_verbosity()
-        hf.logging.set_verbosity_error()
-        config = hf.MusicgenDecoderConfig(**oracle.configs(size)["decoder"])
         before = torch.get_default_dtype()
         torch.set_default_dtype(dtype)
         try:
-            with torch.random.fork_rng(devices=[]):
+            with oracle.quiet(), torch.random.fork_rng(devices=[]):
+                config = hf.MusicgenDecoderConfig(**oracle.configs(size)["decoder"])
                 self._model: Any = hf.MusicgenForCausalLM(config).eval().requires_grad_(False)
         finally:
             torch.set_default_dtype(before)
-            hf.logging.set_verbosity(level)
         self._size, self._dtype = size, dtype
         states = torch.randn(1, text_tokens, size.dim, generator=torch.Generator().manual_seed(0)).to(dtype)
         self._text = torch.cat([states, torch.zeros_like(states)])  # as generate gives the null text

@@ -57,9 +57,7 @@ def write_folder(size: Size, folder: Path) -> Path:
 
 def _shapes(size: Size) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     hf = oracle.library()
-    level = hf.logging.get_verbosity()
-    hf.logging.set_verbosity_error()  # it warns of MusicGen's own special token
-    try:
+    with oracle.quiet():
         parts = oracle.configs(size)
         parts["decoder"] = hf.MusicgenDecoderConfig(**parts["decoder"]).to_dict()
         config = hf.MusicgenConfig(**parts)
@@ -67,8 +65,6 @@ def _shapes(size: Size) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
             model = hf.MusicgenForConditionalGeneration(config)
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if name != _TIED}
         return config.to_dict(), shapes
-    finally:
-        hf.logging.set_verbosity(level)
 
 
 def _write(file: Any, name: str, n: int, drawn: torch.Tensor) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,18 @@ def library() -> Any:
     import transformers
 
     return transformers
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the library's warnings, such as that of MusicGen's own special token."""
+    logging = library().logging
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def filled(model: Any, spread: float) -> Any:
