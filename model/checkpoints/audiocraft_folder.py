@@ -34,6 +34,7 @@ from descant.model.checkpoints.pulled import find, weights_hash
 from descant.model.checkpoints.stored import build_lm, kernel_named
 from descant.model.checkpoints.text_files import audiocraft_quantizer, load_clap, load_t5, weight_files
 from descant.model.codec.codec import Codec
+from descant.model.codec.encodec import Encodec
 from descant.model.codec.encodec_spec import EncodecSpec
 from descant.model.codec.stereo import StereoCodec
 from descant.model.conditions.joined_text import JoinedTextEncoder, joined_projection
@@ -90,6 +91,8 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
             "Nothing was loaded.",
             "Pull the text encoders that its config names.",
         )
+    if isinstance(codec, Encodec):
+        codec.use_kernel(kernel)
     if plan.stereo:
         codec = StereoCodec(codec).eval()
     return MusicModel(spec, codec, lm, text, weights_hash(used))

@@ -25,6 +25,7 @@ from descant.model.checkpoints.stored import build_lm, folder_weights, kernel_na
 from descant.model.checkpoints.tensors import StoredTensors
 from descant.model.checkpoints.text_files import musicgen_text
 from descant.model.codec.codec import Codec
+from descant.model.codec.encodec import Encodec
 from descant.model.codec.encodec_keys import bandwidth_codebooks
 from descant.model.codec.encodec_spec import EncodecSpec
 from descant.model.codec.stereo import StereoCodec
@@ -81,6 +82,8 @@ def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: boo
     give_back()
     if text.dim != lm_spec.text_dim:
         raise config.bad(f"has a text encoder {text.dim} wide and says {lm_spec.text_dim}")
+    if isinstance(codec, Encodec):
+        codec.use_kernel(kernel)
     if plan.stereo:
         codec = StereoCodec(codec).eval()
     used = [folder / "config.json", *files, *tokenizer_files(folder)]

@@ -114,6 +114,7 @@ class Conv(Stage[ConvState]):
 @dataclass
 class ConvTransposeState(StageState):
     tail: Tensor  # [B, C', kernel_size - stride] what inputs so far add to outputs to come, without the bias
+    last: Tensor  # [B, C, 1] the last input; native kernels go on from it
     n_in: int = 0
 
 
@@ -139,7 +140,12 @@ class ConvTranspose(Stage[ConvTransposeState]):
         _initialise(self.weight, self.bias, in_channels * kernel_size // stride)
 
     def start(self, batch: int) -> ConvTransposeState:
-        return ConvTransposeState(self.weight.new_zeros(batch, self.weight.shape[1], self.overlap))
+        tail = self.weight.new_zeros(batch, self.weight.shape[1], self.overlap)
+        return ConvTransposeState(tail, self.weight.new_zeros(batch, self.weight.shape[0], 1))
+
+    def tail_of(self, x: Tensor) -> Tensor:
+        """What inputs x [B, C, n] add to outputs to come, if those before them add nothing any more."""
+        return self._spread(x)[..., x.shape[-1] * self.stride :].contiguous()
 
     def step(self, x: Tensor, state: ConvTransposeState, last: bool) -> Tensor:
         n = x.shape[-1]
@@ -147,6 +153,7 @@ class ConvTranspose(Stage[ConvTransposeState]):
         if n:
             y = self._spread(x)
             y[..., : self.overlap] += state.tail
+            state.last = x[..., -1:].clone()
         from_output, ready = state.n_in * self.stride, n * self.stride
         state.n_in += n
         state.tail = y[..., ready:].clone()

@@ -16,6 +16,9 @@ from descant.model.codec.seanet import build_decoder, build_encoder
 from descant.model.codec.stages import Sequence
 from descant.model.codec.streaming import StageDecodeStream, StageEncodeStream, check_codes, check_wave
 from descant.model.errors import ModelError
+from descant.model.kernels.frame import FrameDecoder
+from descant.model.kernels.frame_plan import fits
+from descant.model.lm.linear import check_kernel, is_native
 from descant.model.spec import CodecSpec
 
 
@@ -59,6 +62,20 @@ class Encodec(EncodecParts):
                 "Use ChunkedEncodec for the 48 kHz form.",
             )
         super().__init__(shape)
+        self._native: FrameDecoder | None = None
+
+    def use_kernel(self, kernel: str) -> None:
+        """How frames are decoded from now on, whole waves too: native kernels in the native library.
+
+        native-fp32 with weights as they are, the other native ones with weights in half precision; torch's
+        kernels on torch, in float32. Streams begun before go on as they were. Raises ModelError if there is
+        no such kernel, here or anywhere.
+        """
+        known = check_kernel(kernel)
+        if not is_native(known):
+            self._native = None
+        elif fits(self.decoder):
+            self._native = FrameDecoder(self.decoder, half=known != "native-fp32")
 
     @torch.no_grad()
     def encode(self, wave: Tensor) -> Tensor:
@@ -71,12 +88,15 @@ class Encodec(EncodecParts):
     def decode(self, codes: Tensor) -> Tensor:
         """codes [B, K, F] int64 -> wave [B, C, F * hop_length] float32."""
         check_codes(codes, self.spec)
+        if self._native is not None and codes.shape[0]:  # one function of the codes, however they come
+            stream = self.decode_stream(codes.shape[0])
+            return torch.cat([stream.push(codes), stream.flush()], -1)
         wave: Tensor = self.decoder(self.quantizer.decode(codes))
         return wave
 
     def decode_stream(self, batch: int = 1) -> StageDecodeStream:
         """A new decoder in motion, at frame 0."""
-        return StageDecodeStream(self.quantizer, self.decoder, self.spec, batch)
+        return StageDecodeStream(self.quantizer, self.decoder, self.spec, batch, self._native)
 
     def encode_stream(self, batch: int = 1) -> StageEncodeStream:
         """A new encoder in motion, at sample 0; it lags shape.encoder_lookahead samples behind."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from descant.model.codec.codec import Codec, DecodeStream, EncodeStream, LiveCodec, StreamState
+from descant.model.codec.encodec import Encodec
 from descant.model.codec.streaming import check_batch, check_codes, check_rows, check_wave
 from descant.model.errors import ModelError
 from descant.model.spec import CodecSpec
@@ -35,6 +36,11 @@ class StereoCodec(nn.Module):
             cardinality=one.cardinality,
             lookahead=one.lookahead,
         )
+
+    def use_kernel(self, kernel: str) -> None:
+        """As the mono codec's, which may have none."""
+        if isinstance(self.mono, Encodec):
+            self.mono.use_kernel(kernel)
 
     def encode(self, wave: Tensor) -> Tensor:
         """wave [B, 2, T] float32, about -1..1 -> codes [B, 2K, ceil(T / hop)] int64.

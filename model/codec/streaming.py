@@ -14,6 +14,8 @@ from torch import Tensor
 from descant.model.codec.quantizer import ResidualVectorQuantizer
 from descant.model.codec.stages import Sequence, SequenceState
 from descant.model.errors import ModelError
+from descant.model.kernels.frame import FrameDecoder
+from descant.model.kernels.frame_plan import FrameState
 from descant.model.spec import CodecSpec
 
 
@@ -21,7 +23,7 @@ from descant.model.spec import CodecSpec
 class StreamSnapshot:
     """All that a stream remembers. inputs: frames (decoding) or samples (encoding) pushed so far."""
 
-    stages: SequenceState
+    stages: SequenceState | FrameState
     inputs: int
     ended: bool
 
@@ -32,13 +34,14 @@ class _Stream:
     def __init__(self, stages: Sequence, batch: int) -> None:
         check_batch(batch)
         self._stages, self.batch = stages, batch
-        self._state = stages.start(batch)
+        self._state: SequenceState | FrameState = stages.start(batch)
         self._inputs, self._ended = 0, False
 
     @torch.no_grad()
     def _advance(self, x: Tensor, last: bool) -> Tensor:
         check_open(self._ended)
         check_rows(x.shape[0], self.batch)
+        assert isinstance(self._state, SequenceState)
         self._inputs += x.shape[-1]
         self._ended = last
         return self._stages.step(x, self._state, last)
@@ -54,13 +57,22 @@ class _Stream:
 
 
 class StageDecodeStream(_Stream):
-    """`DecodeStream` of a codec whose decoder is a sequence of stages."""
+    """`DecodeStream` of a codec whose decoder is a sequence of stages.
+
+    native: the same decoder in the native library; frames run there, one by one, once the stream's start is
+    behind them, so that how a stream is cut changes no bit.
+    """
 
     def __init__(
-        self, quantizer: ResidualVectorQuantizer, decoder: Sequence, spec: CodecSpec, batch: int = 1
+        self,
+        quantizer: ResidualVectorQuantizer,
+        decoder: Sequence,
+        spec: CodecSpec,
+        batch: int = 1,
+        native: FrameDecoder | None = None,
     ) -> None:
         super().__init__(decoder, batch)
-        self._quantizer, self._spec = quantizer, spec
+        self._quantizer, self._spec, self._native = quantizer, spec, native
 
     @property
     def frames(self) -> int:
@@ -70,11 +82,32 @@ class StageDecodeStream(_Stream):
     def push(self, codes: Tensor) -> Tensor:
         """codes [B, K, n] int64, n >= 0 -> wave [B, C, t]: the samples that are now final."""
         check_codes(codes, self._spec)
-        return self._advance(self._quantizer.decode(codes), last=False)
+        if self._native is None:
+            return self._advance(self._quantizer.decode(codes), last=False)
+        check_open(self._ended)
+        check_rows(codes.shape[0], self.batch)
+        given = [self._frame(codes[..., n : n + 1], self._native) for n in range(codes.shape[-1])]
+        return (
+            torch.cat(given, -1)
+            if given
+            else self._quantizer.codebooks.new_zeros(self.batch, self._spec.channels, 0)
+        )
+
+    @torch.no_grad()
+    def _frame(self, codes: Tensor, native: FrameDecoder) -> Tensor:
+        latent = self._quantizer.decode(codes)
+        if isinstance(self._state, SequenceState):
+            self._state = native.enter(self._state) or self._state
+        if isinstance(self._state, SequenceState):
+            return self._advance(latent, last=False)
+        self._inputs += 1
+        return native.run(latent, self._state)
 
     def flush(self) -> Tensor:
         """End the stream -> wave [B, C, rest]; frames * hop_length samples have then been given."""
         codebooks = self._quantizer.codebooks
+        if self._native is not None and isinstance(self._state, FrameState):
+            self._state = self._native.leave(self._state)
         return self._advance(codebooks.new_zeros(self.batch, codebooks.shape[-1], 0), last=True)
 
 

@@ -121,7 +121,8 @@ def _compile(path: Path, choices: tuple[tuple[str, ...], ...]) -> str:
         for machine in choices:
             with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
                 made = Path(scratch) / path.name
-                command = [compiler, *_ALWAYS, *machine, str(SOURCES / "step.c"), "-o", str(made), *_LINK]
+                sources = [str(source) for source in sorted(SOURCES.glob("*.c"))]
+                command = [compiler, *_ALWAYS, *machine, *sources, "-o", str(made), *_LINK]
                 reason = _run(command)
                 if not reason:
                     os.replace(made, path)

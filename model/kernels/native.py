@@ -8,8 +8,6 @@ whatever their positions.
 from __future__ import annotations
 
 import ctypes
-import os
-import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from descant.model.errors import ModelError
 from descant.model.kernels.build import load
+from descant.model.kernels.pool import release, shared_pool
 from descant.model.lm.kv_cache import Ring, huge_zeros
 from descant.model.lm.step import LmState, TextMemory, other_kernel, position_row, position_table, seen_text
 from descant.model.spec import LmSpec
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from descant.model.lm.transformer import Layer
 
 MAX_ROWS = 16  # rows of one call
-THREADS_VARIABLE = "DESCANT_THREADS"
 _LANES = 16
 _FP32, _BF16, _INT8, _INT4 = range(4)
 _QKV, _OUT, _CROSS_Q, _CROSS_OUT, _UP, _DOWN, _CROSS_KV, _HEADS = range(8)
@@ -119,6 +117,7 @@ class NativeWeights:
         self.spec, self.kernel = spec, kernel
         form = FORMATS[kernel]
         self._library = _declared(library.handle)
+        self.pool = shared_pool(library.handle, threads)
         shape = _Shape(
             spec.dim,
             spec.n_layers,
@@ -130,18 +129,18 @@ class NativeWeights:
             form.heads,
             form.block,
             _INT8 if cache_int8 and form.cache != _FP32 else form.cache,
-            threads if threads is not None else _default_threads(),
+            self.pool.threads,
             spec.norm_eps,
         )
-        self._model = self._library.descant_new(ctypes.byref(shape))
+        self._model = self._library.descant_new(self.pool.handle, ctypes.byref(shape))
         if not self._model:
             raise ModelError(
                 f"There is no memory for the weights of a model of {spec.n_layers} layers of {spec.dim}.",
                 "Nothing was loaded.",
                 "Close other programmes, or choose a smaller model or a narrower kernel.",
             )
-        self._free = weakref.finalize(self, self._library.descant_free, self._model)
-        self._lock = threading.Lock()  # the library's own scratch holds one call at a time
+        self._free = weakref.finalize(self, release, self._library.descant_free, self._model, self.pool)
+        self._lock = self.pool.lock
         self._rows = (_Row * MAX_ROWS)()
         self._padded = -(-spec.head_dim // _LANES) * _LANES
 
@@ -151,7 +150,7 @@ class NativeWeights:
     @property
     def threads(self) -> int:
         """Threads that share a step, the caller's included."""
-        return int(self._library.descant_threads(self._model))
+        return self.pool.threads
 
     @property
     def n_bytes(self) -> int:
@@ -402,27 +401,13 @@ def _native_cache(state: LmState) -> NativeCache:
     return state.cache
 
 
-def _default_threads() -> int:
-    named = os.environ.get(THREADS_VARIABLE, "")
-    if not named:
-        return torch.get_num_threads()
-    if not named.isdecimal() or not 1 <= int(named) <= 64:
-        raise ModelError(
-            f"{THREADS_VARIABLE} is {named!r}; allowed: 1 to 64.",
-            "Nothing was loaded.",
-            "Set it to the number of cores that music may use, or leave it out.",
-        )
-    return int(named)
-
-
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """The library with the types of its functions (see step.c)."""
     pointer, number = ctypes.c_void_p, ctypes.c_int32
     for name, result, arguments in (
-        ("descant_new", pointer, [pointer]),
+        ("descant_new", pointer, [pointer, pointer]),
         ("descant_free", None, [pointer]),
         ("descant_bytes", ctypes.c_int64, [pointer]),
-        ("descant_threads", number, [pointer]),
         ("descant_head_bytes", ctypes.c_int64, [pointer, number, number]),
         ("descant_pack", None, [pointer, number, number, pointer, number, pointer, pointer]),
         ("descant_norm", None, [pointer, number, number, pointer, pointer]),

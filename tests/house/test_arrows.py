@@ -69,7 +69,9 @@ def test_only_the_edge_touches_threads_clocks_sockets_and_devices() -> None:
     # these build the native kernels once, where one is first asked for: nothing of it while music is made
     builders = {
         "model/kernels/build.py": {"shutil", "subprocess", "tempfile", "threading", "pathlib"},
-        "model/kernels/native.py": {"threading", "pathlib"},
+        "model/kernels/native.py": {"pathlib"},
+        "model/kernels/pool.py": {"threading"},
+        "model/kernels/frame.py": {"threading"},
     }
     for name in python_files("host", "model"):
         if is_edge(name):

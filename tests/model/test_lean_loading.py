@@ -53,7 +53,10 @@ def test_the_codec_s_encoder_comes_when_it_is_used(folders: dict[str, Path]) -> 
     codes = full.codec.encode(wave)
     assert torch.equal(lean.codec.encode(wave), codes)
     assert not any(p.is_meta for p in lean.codec.parameters())
-    assert torch.equal(lean.codec.decode(codes), full.codec.decode(codes))
+    wave = full.codec.decode(codes)
+    assert (
+        lean.codec.decode(codes) - wave
+    ).abs().max() < 2e-3 * wave.abs().max()  # weights in half precision
 
 
 def test_an_encoder_whose_file_is_gone_says_so(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@
 #define DESCANT_POOL_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -23,16 +24,15 @@ typedef struct { _Alignas(64) atomic_uint value; } Padded;
 typedef struct { _Alignas(64) atomic_ullong next, done; } Phase; /* job number << 32 | pieces taken, and done */
 
 typedef struct Pool Pool;
-typedef void (*Job)(void *what, int thread, unsigned number);
-typedef struct { Pool *pool; int thread; } Worker;
+typedef struct { void (*job)(void *what, int thread, unsigned number); void *what; } Task;
+typedef struct { Pool *pool; int thread; atomic_uint done; } Worker; /* done: the last job it has left */
 
 struct Pool {
     Padded job_number;
     atomic_int sleepers;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    _Atomic(Job) job;
-    _Atomic(void *) what;
+    _Atomic(const Task *) task; /* in one piece: a late thread may not meet the next job with the last one's model */
     atomic_int stop;
     int n;
     pid_t owner;
@@ -84,7 +84,7 @@ INLINE void piece_done(Pool *pool, Phase *phase, unsigned pieces) {
 }
 
 /* Returns when a phase is over. Meanwhile [ahead, ahead + bytes) is drawn into the cache: the memory would idle. */
-static void pool_wait(Pool *pool, Phase *phase, unsigned number, unsigned pieces, const char *ahead, size_t bytes) {
+static inline void pool_wait(Pool *pool, Phase *phase, unsigned number, unsigned pieces, const char *ahead, size_t bytes) {
     if (phase_over(phase, number, pieces)) return;
     for (size_t at = 0; at < bytes; at += 256) {
         for (size_t line = at; line < at + 256; line += 64) __builtin_prefetch(ahead + line, 0, 2);
@@ -104,31 +104,9 @@ static void pool_wait(Pool *pool, Phase *phase, unsigned number, unsigned pieces
     }
 }
 
-static void *pool_worker(void *arg) {
-    Worker *me = arg;
-    Pool *pool = me->pool;
-    unsigned seen = 0;
-    for (;;) {
-        int64_t end = now_ns() + SPIN_NS;
-        for (unsigned i = 1; atomic_load(&pool->job_number.value) == seen; i++) {
-            relax();
-            if (i % 32 == 0 && now_ns() > end) {
-                pthread_mutex_lock(&pool->mutex);
-                atomic_fetch_add(&pool->sleepers, 1);
-                while (atomic_load(&pool->job_number.value) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
-                atomic_fetch_sub(&pool->sleepers, 1);
-                pthread_mutex_unlock(&pool->mutex);
-            }
-        }
-        seen = atomic_load(&pool->job_number.value);
-        if (atomic_load(&pool->stop)) return NULL;
-        atomic_load(&pool->job)(atomic_load(&pool->what), me->thread, seen);
-    }
-}
-
 /* The number of the next job. All its phases begin anew here: whoever still walks through the last job finds no piece
  * in them from now on, whatever it reads of what the caller now puts down for the new one. One job at a time. */
-static unsigned pool_prepare(Pool *pool, Phase *phases, int n) {
+static inline unsigned pool_prepare(Pool *pool, Phase *phases, int n) {
     unsigned number = atomic_load(&pool->job_number.value) + 1;
     for (int i = 0; i < n; i++) {
         atomic_store(&phases[i].next, (unsigned long long)number << 32);
@@ -137,44 +115,25 @@ static unsigned pool_prepare(Pool *pool, Phase *phases, int n) {
     return number;
 }
 
-/* Run a prepared job on all threads, this one included. It returns when its last phase is over. */
-static void pool_run(Pool *pool, Job job, void *what, unsigned number) {
-    atomic_store(&pool->job, job);
-    atomic_store(&pool->what, what);
+/* Run a prepared job on all threads, this one included. It returns when its last phase is over. The task stays where
+ * it is until the pool has settled. */
+static inline void pool_run(Pool *pool, const Task *task, unsigned number) {
+    atomic_store(&pool->task, task);
     atomic_store(&pool->job_number.value, number);
     pool_wake(pool);
-    job(what, 0, number);
+    task->job(task->what, 0, number);
 }
 
-static void pool_free(Pool *pool) {
-    if (!pool) return;
-    if (getpid() == pool->owner) {
-        atomic_store(&pool->stop, 1);
-        atomic_fetch_add(&pool->job_number.value, 1);
-        pool_wake(pool);
-        for (int i = 1; i < pool->n; i++) pthread_join(pool->threads[i], NULL);
-    }
-    free(pool);
-}
+static inline void no_job(void *what, int thread, unsigned number) { (void)what, (void)thread, (void)number; }
 
-/* n threads in all, the caller counted; fewer if the system gives no more; NULL without memory. */
-static Pool *pool_new(int n) {
-    Pool *pool = aligned_alloc(64, (sizeof(Pool) + 63) / 64 * 64);
-    if (!pool) return NULL;
-    memset(pool, 0, sizeof *pool);
-    pthread_mutex_init(&pool->mutex, NULL);
-    pthread_cond_init(&pool->wake, NULL);
-    pool->owner = getpid();
-    int want = n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
-    pool->n = want; /* workers read it only in a job */
-    for (int i = 1; i < want; i++) {
-        pool->workers[i] = (Worker){pool, i};
-        if (pthread_create(&pool->threads[i], NULL, pool_worker, &pool->workers[i])) {
-            pool->n = i;
-            break;
-        }
-    }
-    return pool;
+/* Returns when no thread is inside a job any more, nor will enter one that was: what they used can be freed. */
+static inline void pool_settle(Pool *pool) {
+    static const Task nothing = {no_job, NULL};
+    if (getpid() != pool->owner) return;
+    unsigned number = atomic_load(&pool->job_number.value) + 1;
+    pool_run(pool, &nothing, number);
+    for (int i = 1; i < pool->n; i++)
+        while (atomic_load(&pool->workers[i].done) != number) sched_yield();
 }
 
 #endif

@@ -7,12 +7,8 @@
 // cut into pieces whose results do not depend on who computes them: heads with their queries, keys and values, or
 // some tiles of outputs. Nothing is allocated in a step.
 #include "attention.h"
+#include "memory.h"
 #include "pool.h"
-#if defined(__linux__) || defined(__APPLE__)
-#include <sys/mman.h>
-#endif
-
-#define EXPORT __attribute__((visibility("default")))
 
 enum { QKV, OUT, CROSS_Q, CROSS_OUT, UP, DOWN, CROSS_KV, KINDS };
 
@@ -62,6 +58,7 @@ typedef struct {
     float *x, *found;            /* [MAX_ROWS][narrow] */
     Phase *phases;
     Pool *pool;
+    Task column, text, read;
     /* the call: */
     const Row *rows;
     int n_rows, n_phases;
@@ -71,36 +68,6 @@ typedef struct {
 } Model;
 
 /* ---- memory ---- */
-
-static void *pages(size_t bytes) {
-#if defined(__linux__) || defined(__APPLE__)
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return NULL;
-#if defined(MADV_HUGEPAGE)
-    madvise(p, bytes, MADV_HUGEPAGE); /* a tenth of the time goes into finding pages of 4 kB */
-#endif
-    return p;
-#else
-    return calloc(bytes, 1);
-#endif
-}
-
-static void free_pages(void *p, size_t bytes) {
-    if (!p) return;
-#if defined(__linux__) || defined(__APPLE__)
-    munmap(p, bytes);
-#else
-    free(p);
-#endif
-}
-
-/* Hand out pieces of one stretch of memory: first to count (base NULL), then to place. */
-typedef struct { uint8_t *base; size_t at; } Cut;
-static void *cut(Cut *c, size_t bytes) {
-    void *p = c->base ? c->base + c->at : NULL;
-    c->at += (bytes + 63) / 64 * 64;
-    return p;
-}
 
 static void cut_rows(Cut *c, Rows *r, int width, int block) { /* for matrices of any format */
     size_t n = (size_t)MAX_ROWS * (size_t)width;
@@ -157,7 +124,7 @@ static void cut_arena(Model *m, Cut *c) {
 
 EXPORT void descant_free(Model *m) {
     if (!m) return;
-    pool_free(m->pool);
+    pool_settle(m->pool);
     for (int t = 0; t < MAX_THREADS; t++) free(m->desks[t].scores);
     free_pages(m->arena, m->arena_bytes);
     free_pages(m->extra, m->extra_bytes);
@@ -165,13 +132,20 @@ EXPORT void descant_free(Model *m) {
     free(m);
 }
 
+/* What the pool's threads do for a model: see below. */
+static void column(void *what, int thread, unsigned number);
+static void text_layers(void *what, int thread, unsigned number);
+static void read_all(void *what, int thread, unsigned number);
+
 /* A model without weights; NULL if the memory is not there. */
-EXPORT Model *descant_new(const Shape *shape) {
+EXPORT Model *descant_new(Pool *pool, const Shape *shape) {
     Model *m = calloc(1, sizeof *m);
     if (!m) return NULL;
+    m->pool = pool;
     m->shape = *shape;
+    m->column = (Task){column, m}, m->text = (Task){text_layers, m}, m->read = (Task){read_all, m};
     Shape *s = &m->shape;
-    s->threads = s->threads < 1 ? 1 : s->threads > MAX_THREADS ? MAX_THREADS : s->threads;
+    s->threads = pool->n;
     m->width = s->dim / s->heads;
     m->padded = round_up(m->width, LANES);
     m->narrow = round_up(s->dim, s->block > LANES ? s->block : LANES);
@@ -199,16 +173,13 @@ EXPORT Model *descant_new(const Shape *shape) {
     cut_extra(m, &count);
     m->extra_bytes = count.at;
     m->extra = pages(m->extra_bytes);
-    m->pool = pool_new(s->threads);
-    if (!m->arena || !m->extra || !m->pool) return descant_free(m), NULL;
-    s->threads = m->pool->n;
+    if (!m->arena || !m->extra) return descant_free(m), NULL;
     cut_arena(m, &(Cut){m->arena, 0});
     cut_extra(m, &(Cut){m->extra, 0});
     return m;
 }
 
 EXPORT int64_t descant_bytes(const Model *m) { return (int64_t)(m->arena_bytes + m->extra_bytes); }
-EXPORT int32_t descant_threads(const Model *m) { return m->shape.threads; }
 EXPORT int64_t descant_head_bytes(const Model *m, int32_t slots, int32_t text) {
     return (int64_t)head_bytes(text ? m->text_format : m->shape.cache_format, slots, m->padded);
 }
@@ -478,7 +449,7 @@ EXPORT int32_t descant_step(Model *m, const Row *rows, int32_t n_rows) {
     if (make_room(m, slots)) return -1;
     m->rows = rows;
     m->n_rows = n_rows;
-    pool_run(m->pool, column, m, number);
+    pool_run(m->pool, &m->column, number);
     return 0;
 }
 
@@ -525,7 +496,7 @@ EXPORT int32_t descant_text(Model *m, const float *states, int32_t tokens, int32
     m->tokens = tokens;
     m->text_slots = text_slots;
     m->memory = memory;
-    pool_run(m->pool, text_layers, m, number);
+    pool_run(m->pool, &m->text, number);
     return 0;
 }
 
@@ -552,7 +523,7 @@ static void read_all(void *what, int thread, unsigned number) {
 /* Read a step's weights once with all threads and do nothing else; seconds. What a step is measured against. */
 EXPORT double descant_read(Model *m) {
     int64_t begin = now_ns();
-    pool_run(m->pool, read_all, m, pool_prepare(m->pool, m->phases, phases_of(&m->shape)));
+    pool_run(m->pool, &m->read, pool_prepare(m->pool, m->phases, phases_of(&m->shape)));
     return (double)(now_ns() - begin) * 1e-9;
 }
 
