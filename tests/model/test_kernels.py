@@ -115,7 +115,7 @@ def embedded_logits():
     [
         ("fp16", 0.998, 1e-6),
         ("int8", 0.94, 3e-3),
-        ("native-bf16", 0.99, 2e-4),
+        ("native-bf16", 0.98, 2e-4),
         ("native-int8", 0.985, 4e-4),
         ("native-int4", 0.85, 3e-2),
     ],

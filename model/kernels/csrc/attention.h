@@ -1,12 +1,17 @@
 // What a head remembers, and one query's look at it.
 //
-// Slots in blocks of 16. Keys [blocks][head width][16], so that a block's 16 scores are sums of whole vectors, and
-// values [slots][head width]: both are read front to back. As float32, bfloat16 or int8 with a scale a slot. The
-// visible slots are a stretch of a ring. Scores and chances are float32.
+// Slots in blocks of 16. As float32 or bfloat16: keys [blocks][head width][16], so that a block's 16 scores are sums of
+// whole vectors, and values [slots][head width]. As bytes, number / scale + 128 with a scale a slot, for products by
+// fours (see matmul.h): keys [blocks][head width / 4][16][4], values [slots / 4][head width][4]. All is read front to
+// back; queries and chances are then quantised to 15 bits, chances in stretches of 64 slots. The visible slots are a
+// stretch of a ring. Scores and chances are float32.
 #ifndef DESCANT_ATTENTION_H
 #define DESCANT_ATTENTION_H
 
 #include "matmul.h"
+
+#define MOST_WIDTH 512    /* of a head whose keys and values are bytes: sums of products fit into 32 bits */
+#define KEYS_AHEAD 1024
 
 /* Bytes of a head's keys and values: slots and head width whole sixteens. */
 static size_t head_bytes(int format, int slots, int width) {
@@ -16,13 +21,7 @@ static size_t head_bytes(int format, int slots, int width) {
 
 INLINE vf load_as(int format, const uint8_t *p, size_t at) {
     if (format == FP32) return vf_load((const float *)p + at);
-    if (format == BF16) return vf_from_bf16((const uint16_t *)p + at);
-    vb b;
-    memcpy(&b, p + at, LANES);
-#if defined(__AVX512F__)
-    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)b));
-#endif
-    return __builtin_convertvector(__builtin_convertvector(b, vi), vf);
+    return vf_from_bf16((const uint16_t *)p + at);
 }
 
 /* Remember a key and a value [width] in a slot. */
@@ -36,15 +35,16 @@ static void remember(int format, uint8_t *head, int slots, int width, int slot, 
         uint16_t *keys = (uint16_t *)head, *values = keys + half + (size_t)slot * width;
         for (int d = 0; d < width; d++) keys[first + (size_t)d * LANES] = bf16_of(k[d]), values[d] = bf16_of(v[d]);
     } else {
-        int8_t *keys = (int8_t *)head, *values = keys + half + (size_t)slot * width;
+        uint8_t *keys = head + (size_t)(slot / LANES * LANES) * width + slot % LANES * 4;
+        uint8_t *values = head + half + (size_t)(slot / 4 * 4) * width + slot % 4;
         float *scales = (float *)(head + 2 * half), most_k = 1e-30f, most_v = 1e-30f;
         for (int d = 0; d < width; d++) {
             most_k = fabsf(k[d]) > most_k ? fabsf(k[d]) : most_k;
             most_v = fabsf(v[d]) > most_v ? fabsf(v[d]) : most_v;
         }
         for (int d = 0; d < width; d++) {
-            keys[first + (size_t)d * LANES] = (int8_t)rintf(k[d] * (127.0f / most_k));
-            values[d] = (int8_t)rintf(v[d] * (127.0f / most_v));
+            keys[(size_t)(d / 4) * 64 + d % 4] = (uint8_t)((int)rintf(k[d] * (127.0f / most_k)) + 128);
+            values[(size_t)d * 4] = (uint8_t)((int)rintf(v[d] * (127.0f / most_v)) + 128);
         }
         scales[slot] = most_k / 127.0f;
         scales[slots + slot] = most_v / 127.0f;
@@ -79,11 +79,21 @@ INLINE void gather(int format, const uint8_t *values, int width, int n, const fl
     for (int j = 0; j < n; j++) vf_store(out + j * LANES, even[j] + odd[j]);
 }
 
+/* Scores up to `to` become e^(score - most), whose sum is returned. */
+INLINE float chances_of(float *scores, int to, float most) {
+    vf sum = vf_set(0.0f);
+    for (int i = 0; i < to; i += LANES) {
+        vf chance = vf_exp(vf_load(scores + i) - vf_set(most));
+        sum = sum + chance;
+        vf_store(scores + i, chance);
+    }
+    return vf_sum(sum);
+}
+
 INLINE void look(int format, const uint8_t *head, int slots, int width, int begin, int visible, const float *bias,
                  const float *q, float *scores, float *out) {
     int first_block = begin / LANES, ring = slots / LANES, from = begin % LANES, to = from + visible;
-    size_t half = (size_t)slots * (size_t)width * (format == FP32 ? 4 : format == BF16 ? 2 : 1);
-    const float *scales = (const float *)(head + 2 * half);
+    const size_t size = format == FP32 ? 4 : 2, half = (size_t)slots * (size_t)width * size;
     const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const vf never = vf_set(-INFINITY);
     vf top = never;
@@ -95,24 +105,14 @@ INLINE void look(int format, const uint8_t *head, int slots, int width, int begi
             for (int j = 0; j < 4; j++)
                 part[j] = vf_fma(load_as(format, head, at + (size_t)(d + j) * LANES), vf_set(q[d + j]), part[j]);
         vf score = (part[0] + part[1]) + (part[2] + part[3]);
-        if (format == INT8) score = score * vf_load(scales + block * LANES);
         if (bias) score = score + vf_load(bias + i * LANES);
         vi index = lane + vi_set(i * LANES);
         score = vf_pick((index >= vi_set(from)) & (index < vi_set(to)), score, never);
         vf_store(scores + i * LANES, score);
         top = vf_max(score, top);
     }
-    float most = vf_top(top);
-    vf sum = vf_set(0.0f);
-    for (int i = 0; i * LANES < to; i++) {
-        vf chance = vf_exp(vf_load(scores + i * LANES) - vf_set(most));
-        sum = sum + chance;
-        if (format == INT8) chance = chance * vf_load(scales + slots + (first_block + i) % ring * LANES);
-        vf_store(scores + i * LANES, chance);
-    }
-    float share = 1.0f / vf_sum(sum);
+    float share = 1.0f / chances_of(scores, to, vf_top(top));
     const uint8_t *values = head + half;
-    size_t size = format == FP32 ? 4 : format == BF16 ? 2 : 1;
     for (int j = 0; j < width / LANES; j += 4) {
         const uint8_t *v = values + (size_t)j * LANES * size;
         switch (width / LANES - j) {
@@ -125,6 +125,106 @@ INLINE void look(int format, const uint8_t *head, int slots, int width, int begi
     for (int d = 0; d < width; d += LANES) vf_store(out + d, vf_load(out + d) * vf_set(share));
 }
 
+#define STRETCH 64 /* slots whose chances share a scale: 64 * 255 * 16256 < 2^31 */
+
+/* n numbers (whole sixteens, n <= STRETCH or the sums of products must fit otherwise) to 15 bits, in two bytes; their
+ * scale is returned, their sum is in *total. */
+INLINE float to_bytes(const float *x, int n, int8_t *high, int8_t *low, int32_t *total) {
+    vf top = vf_set(0.0f);
+    vi sum = vi_set(0);
+    for (int i = 0; i < n; i += LANES) top = vf_max(vf_abs(vf_load(x + i)), top);
+    float most = vf_top(top), inverse = most > 1e-30f ? TOP / most : 0.0f;
+    for (int i = 0; i < n; i += LANES) {
+        vi q = vi_round(vf_load(x + i) * vf_set(inverse)), h = (q + vi_set(64)) >> 7;
+        vb h8 = __builtin_convertvector(h, vb), l8 = __builtin_convertvector(q - (h << 7), vb);
+        memcpy(high + i, &h8, LANES);
+        memcpy(low + i, &l8, LANES);
+        sum += q;
+    }
+    int32_t parts[LANES];
+    memcpy(parts, &sum, 64);
+    *total = 0;
+    for (int i = 0; i < LANES; i++) *total += parts[i];
+    return most / TOP;
+}
+
+INLINE vi load_bytes(const uint8_t *p) {
+    vi v;
+    memcpy(&v, p, 64);
+    return v;
+}
+
+/* out[16 n] += the values of some four slots, n vectors of dimensions, times chances in two bytes. */
+INLINE void gather_bytes(const uint8_t *values, int width, int n, const int8_t *high, const int8_t *low, int slots,
+                         vi *h, vi *l) {
+    for (int s = 0; s < slots; s += 4, values += (size_t)4 * width)
+        for (int j = 0; j < n; j++) {
+            vi v = load_bytes(values + 64 * j);
+            h[j] = dot4(h[j], v, high + s);
+            l[j] = dot4(l[j], v, low + s);
+        }
+}
+
+/* As `look`, over bytes. */
+static void look_at_bytes(const uint8_t *head, int slots, int width, int begin, int visible, const float *bias,
+                          const float *q, float *scores, float *out) {
+    const int first_block = begin / LANES, ring = slots / LANES, from = begin % LANES, to = from + visible;
+    const size_t half = (size_t)slots * (size_t)width;
+    const float *scales = (const float *)(head + 2 * half);
+    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const vf never = vf_set(-INFINITY);
+    int8_t high[MOST_WIDTH], low[MOST_WIDTH];
+    int32_t total;
+    float scale = to_bytes(q, width, high, low, &total);
+    vf top = never;
+    for (int i = 0; i * LANES < to; i++) {
+        const int block = (first_block + i) % ring;
+        const uint8_t *keys = head + (size_t)block * LANES * (size_t)width;
+        vi h[2] = {vi_set(0), vi_set(0)}, l[2] = {vi_set(-128 * total), vi_set(0)};
+        for (int d = 0; d < width; d += 8, keys += 128)
+            for (int j = 0; j < 2; j++) {
+                vi v = load_bytes(keys + 64 * j);
+                __builtin_prefetch(keys + 64 * j + KEYS_AHEAD, 0, 3);
+                h[j] = dot4(h[j], v, high + d + 4 * j);
+                l[j] = dot4(l[j], v, low + d + 4 * j);
+            }
+        vf score = __builtin_convertvector(((h[0] + h[1]) << 7) + (l[0] + l[1]), vf) * vf_set(scale);
+        score = score * vf_load(scales + block * LANES);
+        if (bias) score = score + vf_load(bias + i * LANES);
+        vi index = lane + vi_set(i * LANES);
+        score = vf_pick((index >= vi_set(from)) & (index < vi_set(to)), score, never);
+        vf_store(scores + i * LANES, score);
+        top = vf_max(score, top);
+    }
+    const float share = 1.0f / chances_of(scores, to, vf_top(top));
+    for (int i = 0; i * LANES < to; i++) {
+        const float *scale_of = scales + slots + (first_block + i) % ring * LANES;
+        vf_store(scores + i * LANES, vf_load(scores + i * LANES) * vf_load(scale_of));
+    }
+    for (int d = 0; d < width; d += LANES) vf_store(out + d, vf_set(0.0f));
+    for (int i = 0; i < to; i += STRETCH) {
+        const int end = to - i < STRETCH ? round_up(to - i, LANES) : STRETCH;
+        scale = to_bytes(scores + i, end, high, low, &total);
+        for (int first = 0; first < width; first += 4 * LANES) {
+            const int n = width - first < 4 * LANES ? (width - first) / LANES : 4;
+            vi h[4], l[4];
+            for (int j = 0; j < 4; j++) h[j] = vi_set(0), l[j] = vi_set(-128 * total);
+            for (int s = 0; s < end; s += LANES) {
+                const int block = (first_block + (i + s) / LANES) % ring;
+                const uint8_t *values = head + half + (size_t)block * LANES * width + (size_t)first * 4;
+                if (n == 4) gather_bytes(values, width, 4, high + s, low + s, LANES, h, l);
+                else gather_bytes(values, width, n, high + s, low + s, LANES, h, l);
+            }
+            for (int j = 0; j < n; j++) {
+                float *to_sum = out + first + j * LANES;
+                vf whole = __builtin_convertvector((h[j] << 7) + l[j], vf);
+                vf_store(to_sum, vf_fma(whole, vf_set(scale), vf_load(to_sum)));
+            }
+        }
+    }
+    for (int d = 0; d < width; d += LANES) vf_store(out + d, vf_load(out + d) * vf_set(share));
+}
+
 /* out[width] = what a query [width], already scaled, finds in `visible` slots of a head from `begin` on.
  * bias: added to the scores from `begin` on, which is then a multiple of 16, or NULL. scores: room for slots + 16. */
 static void attend(int format, const uint8_t *head, int slots, int width, int begin, int visible, const float *bias,
@@ -132,7 +232,7 @@ static void attend(int format, const uint8_t *head, int slots, int width, int be
     switch (format) {
     case FP32: look(FP32, head, slots, width, begin, visible, bias, q, scores, out); break;
     case BF16: look(BF16, head, slots, width, begin, visible, bias, q, scores, out); break;
-    default: look(INT8, head, slots, width, begin, visible, bias, q, scores, out); break;
+    default: look_at_bytes(head, slots, width, begin, visible, bias, q, scores, out); break;
     }
 }
 

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "vec.h"
 
 #define MAX_THREADS 64
@@ -123,6 +124,11 @@ static inline void pool_run(Pool *pool, const Task *task, unsigned number) {
     pool_wake(pool);
     task->job(task->what, 0, number);
 }
+
+/* pool.c: */
+EXPORT Pool *descant_pool_new(int32_t n);
+EXPORT int32_t descant_pool_threads(const Pool *pool);
+EXPORT void descant_pool_free(Pool *pool);
 
 static inline void no_job(void *what, int thread, unsigned number) { (void)what, (void)thread, (void)number; }
 
