@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from descant.host.edge.errors_shown import Interrupted, show
 from descant.host.edge.eval_app import app as eval_app
+from descant.host.edge.takes_app import app as takes_app
 
 MAX_SECONDS = 3600.0
 
@@ -47,6 +48,7 @@ app.add_typer(presets_app, name="presets")
 models_app = typer.Typer(help="Fetch MusicGen and codecs, look at them, remove them.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
+app.add_typer(takes_app, name="takes")
 plugin_app = typer.Typer(help="Build the DAW plugin and put it where DAWs look.", no_args_is_help=True)
 app.add_typer(plugin_app, name="plugin")
 
@@ -249,12 +251,17 @@ def play(
     controllers: Annotated[
         list[Path], typer.Option(help="Live: a further folder of controller profiles; may be given again.")
     ] = [],  # noqa: B006
+    takes: Annotated[
+        Path | None, typer.Option(readable=False, help="Live: the folder of takes; yours if none is named.")
+    ] = None,
+    no_takes: Annotated[bool, typer.Option("--no-takes", help="Live: record nothing.")] = False,
 ) -> None:
     """Play live with controllers and an audio device; or a MIDI file (and a hum), as a DAW would."""
     if midi is None:
         if hum is not None or out is not None or silent:
             raise typer.BadParameter("--hum, --out and --silent want a MIDI file to play.")
         from descant.host.edge import live_command
+        from descant.host.edge.settings import takes_folder
 
         live_command.run(
             live_command.LiveRequest(
@@ -271,6 +278,7 @@ def play(
                 tuple(device),
                 tuple(midi_port),
                 tuple(map(str, controllers)),
+                None if no_takes else takes or takes_folder(),
             )
         )
         return

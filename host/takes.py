@@ -19,8 +19,8 @@ class Take:
     """One recording. made_at: ISO 8601, UTC. seconds, tempo (quarter notes a minute), rating 0..5. key: "C",
     "Am" or "".
 
-    events: what the session took in, as data of `host/takelog.py`'s entries; with model and seed it plays
-    it again.
+    events: how the session was opened and where in it the take begins; with what the session took in, which
+    is kept under its name, it is played again.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Take:
     key: str = ""
     rating: int = 0
     events: bytes = b""
+    session: str = ""
     number: int = 0
 
 

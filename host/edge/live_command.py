@@ -4,10 +4,12 @@ seconds.
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +20,7 @@ from descant.host.edge.host_process import running_host
 from descant.host.edge.live import Live
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.preset_files import choose_preset
+from descant.host.edge.take_recorder import About, TakeRecorder
 from descant.plugin_bridge import BridgeClient
 
 _CHANNELS = 2
@@ -41,6 +44,7 @@ class LiveRequest:
     devices: tuple[str, ...]
     midi: tuple[str, ...]
     controllers: tuple[str, ...]
+    takes: Path | None = None  # the folder they are kept in; None: nothing is recorded
 
 
 def run(request: LiveRequest) -> None:
@@ -76,13 +80,19 @@ def run(request: LiveRequest) -> None:
         )
         client.connect()
         stack.callback(client.close)
+        takes = None
+        if request.takes is not None:
+            takes = TakeRecorder(
+                request.takes, request.rate, _CHANNELS, _about(client, request.seed), preset.tempo
+            )
+            stack.callback(takes.close)
         ports = MidiPorts(request.midi)
         stack.callback(ports.close)
         patience = time.monotonic() + _PATIENCE
         while not audio.fit.updates and time.monotonic() < patience:  # the first block says where time begins
             audio.turn()
             time.sleep(0.005)
-        live = Live(client, audio, ports, profiles, preset.tempo, say)
+        live = Live(client, audio, ports, profiles, preset.tempo, say, takes)
         print("playing", flush=True)
         if request.prompt:
             client.prompt(request.prompt, 0)
@@ -90,8 +100,22 @@ def run(request: LiveRequest) -> None:
         with suppress(KeyboardInterrupt):
             live.run(lambda: end is not None and time.monotonic() >= end)
         memory = audio.memory
+        if takes is not None:
+            takes.close()
+            while takes.said:
+                say(" ".join(takes.said.popleft()))
+            if takes.takes:
+                numbers = ", ".join(map(str, takes.takes))
+                print(f"recorded: takes {numbers} (descant takes list)", file=sys.stderr)
         print(
             f"{memory.blocks} blocks, {memory.xruns} xruns, {memory.underruns + client.underruns} underruns, "
             f"{audio.restarts} restarts, {live.events} events of controllers",
             file=sys.stderr,
         )
+
+
+def _about(client: BridgeClient, seed: int) -> About:
+    """What the host said of itself, for the takes."""
+    welcome = client.welcome
+    assert welcome is not None
+    return About(secrets.token_hex(8), welcome.model, welcome.weights_hash, seed)

@@ -147,3 +147,8 @@ def user_presets() -> Path:
 def bench_log() -> Path:
     """The file `descant bench` appends to when no other is named."""
     return Path(platformdirs.user_data_dir(APP)) / "bench" / "log.jsonl"
+
+
+def takes_folder() -> Path:
+    """Where takes of what was played live are kept."""
+    return Path(platformdirs.user_data_dir(APP)) / "takes"

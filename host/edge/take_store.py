@@ -2,7 +2,8 @@
 
 Thread: the store's owner, never audio. A file that was being written when the power went is repaired at the
 next start; a take whose row was not written is found by its file; a database that cannot be read is set
-aside, and built anew from files.
+aside, and built anew from files. What another process records just now is left alone. Beside the takes lies
+what their sessions took in (`note`, `noted`), in pieces as it came.
 """
 
 from __future__ import annotations
@@ -17,77 +18,23 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
+from descant.host.edge.take_writer import TakeWriter, is_recorded
 from descant.host.edge.whole import whole_file
 from descant.host.errors import HostError, TakeError
 from descant.host.takes import (
-    FLOAT_BYTES,
     HEADER_BYTES,
     LOW_SECONDS,
-    MAX_DATA_BYTES,
     Take,
     file_name,
     free_name,
     room_seconds,
     true_header,
-    wav_header,
 )
 
-Wave = npt.NDArray[np.float32]
 DATABASE = "takes.sqlite"
 _COLUMNS = [field.name for field in fields(Take) if field.name != "number"]
-
-
-class TakeWriter:
-    """One file being recorded. path: of it. full: nothing more fits into it, or onto the disk."""
-
-    def __init__(self, path: Path, rate: int, channels: int) -> None:
-        self.path, self.rate, self.channels = path, rate, channels
-        self.n_samples = 0
-        self.full = ""
-        self._file = path.open("xb", buffering=0)
-        self._file.write(wav_header(rate, channels, 0))
-
-    @property
-    def seconds(self) -> float:
-        return self.n_samples / self.rate
-
-    def write(self, wave: Wave) -> bool:
-        """Append [C, n]; the header says so before this returns. False when it did not fit: what was there
-        stays.
-        """
-        if self.full:
-            return False
-        data = np.ascontiguousarray(wave.T, "<f4").tobytes()
-        before = HEADER_BYTES + self.n_samples * self.channels * FLOAT_BYTES
-        if before + len(data) > MAX_DATA_BYTES:
-            self.full = "a WAV file holds no more"
-            return False
-        try:
-            self._put(before, data)
-            self.n_samples += wave.shape[1]
-            self._put(0, wav_header(self.rate, self.channels, before - HEADER_BYTES + len(data)))
-        except OSError as error:
-            self.full = (error.strerror or str(error)).lower()
-            with suppress(OSError):
-                self._file.truncate(before)
-            return False
-        return True
-
-    def close(self) -> None:
-        """Harmless when repeated."""
-        if not self._file.closed:
-            with suppress(OSError):
-                os.fsync(self._file.fileno())
-            self._file.close()
-
-    def _put(self, at: int, data: bytes) -> None:
-        self._file.seek(at)
-        done = 0
-        while done < len(data):
-            done += self._file.write(data[done:])
 
 
 class TakeStore:
@@ -120,7 +67,7 @@ class TakeStore:
     def begin(self, name: str, rate: int, channels: int) -> TakeWriter:
         """A file for a new take; it has its own name even where others have the same. Raises TakeError."""
         taken = {take.name for take in self.find()} | {path.stem for path in self.folder.glob("*.wav")}
-        path = self.folder / file_name(free_name(name, taken))
+        path = self.folder / file_name(free_name(file_name(name)[: -len(".wav")], taken))
         try:
             return TakeWriter(path, rate, channels)
         except OSError as error:
@@ -133,13 +80,60 @@ class TakeStore:
     def keep(self, take: Take) -> Take:
         """Write a take's row; the row as it is kept. Its name is made free first."""
         values = [getattr(take, column) for column in _COLUMNS]
-        values[0] = free_name(take.name, {other.name for other in self.find()})
+        values[0] = free_name(take.name, {other.name for other in self.find() if other.file != take.file})
         marks = ", ".join("?" * len(values))
         with self._database:
             cursor = self._database.execute(
                 f"INSERT INTO takes ({', '.join(_COLUMNS)}) VALUES ({marks})", values
             )
         return self.get(int(cursor.lastrowid or 0))
+
+    def change(self, take: Take) -> None:
+        """Write a take's row again, its rating aside: that is for `rate`, which others may call meanwhile."""
+        columns = [column for column in _COLUMNS if column not in ("name", "rating")]
+        values = [getattr(take, column) for column in columns]
+        names = ", ".join(f"{column} = ?" for column in columns)
+        with self._database:
+            self._database.execute(f"UPDATE takes SET {names} WHERE number = ?", (*values, take.number))
+
+    def remove(self, number: int) -> Take:
+        """Forget a take, its file and what only it needs. Raises TakeError; then all of it is there."""
+        take = self.get(number)
+        path = self.folder / take.file
+        if is_recorded(path):
+            raise TakeError(
+                f"Take {number} is being recorded just now.", "It goes on.", "End the performance first."
+            )
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise TakeError(
+                f"{path} cannot be removed: {_reason(error)}.",
+                "The take is as it was.",
+                "Look who owns that file and its folder.",
+            ) from error
+        with self._database:
+            self._database.execute("DELETE FROM takes WHERE number = ?", (number,))
+        self.tidy(take.session)
+        return take
+
+    def tidy(self, session: str) -> None:
+        """Forget what a session took in, where no take needs it."""
+        with self._database:
+            self._database.execute(
+                "DELETE FROM noted WHERE session = ? AND session NOT IN (SELECT session FROM takes)",
+                (session,),
+            )
+
+    def note(self, session: str, data: bytes) -> None:
+        """Keep another piece of what a session took in."""
+        with self._database:
+            self._database.execute("INSERT INTO noted (session, data) VALUES (?, ?)", (session, data))
+
+    def noted(self, session: str) -> list[bytes]:
+        """All pieces of what a session took in, in the order in which they were kept."""
+        rows = self._database.execute("SELECT data FROM noted WHERE session = ? ORDER BY number", (session,))
+        return [bytes(row[0]) for row in rows]
 
     def get(self, number: int) -> Take:
         """Raises TakeError where there is none of that number."""
@@ -232,6 +226,8 @@ class TakeStore:
 
     def _repair_files(self) -> None:
         for path in sorted(self.folder.glob("*.wav")):
+            if is_recorded(path):
+                continue
             with suppress(OSError), path.open("r+b") as file:
                 true = true_header(file.read(HEADER_BYTES), path.stat().st_size)
                 if true is not None:
@@ -240,16 +236,24 @@ class TakeStore:
                     self.said.append(f"{path.name} was not closed; all that was recorded is there.")
 
     def _adopt(self) -> None:
-        """Rows for files that have none."""
-        known = {take.file for take in self.find()}
+        """Rows for files that have none, and the true length where the end of a recording was not noted."""
+        known = {take.file: take for take in self.find()}
         for path in sorted(self.folder.glob("*.wav")):
-            if path.name not in known:
-                try:
-                    seconds = float(soundfile.info(path).duration)
-                except RuntimeError:
-                    continue
+            if is_recorded(path):
+                continue
+            try:
+                seconds = float(soundfile.info(path).duration)
+            except RuntimeError:
+                continue
+            take = known.get(path.name)
+            if take is None:
                 when = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
                 self.keep(Take(path.stem, when, path.name, seconds))
+            elif abs(take.seconds - seconds) > 1e-6:
+                with self._database:
+                    self._database.execute(
+                        "UPDATE takes SET seconds = ? WHERE number = ?", (seconds, take.number)
+                    )
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -259,6 +263,12 @@ def _connected(path: Path) -> sqlite3.Connection:
         kinds = {"seconds": "REAL", "tempo": "REAL", "seed": "INTEGER", "rating": "INTEGER", "events": "BLOB"}
         columns = ", ".join(f"{name} {kinds.get(name, 'TEXT')} NOT NULL" for name in _COLUMNS)
         database.execute(f"CREATE TABLE IF NOT EXISTS takes (number INTEGER PRIMARY KEY, {columns})")
+        if "session" not in {row[1] for row in database.execute("PRAGMA table_info(takes)")}:
+            database.execute("ALTER TABLE takes ADD COLUMN session TEXT NOT NULL DEFAULT ''")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS noted "
+            "(number INTEGER PRIMARY KEY, session TEXT NOT NULL, data BLOB NOT NULL)"
+        )
         if database.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check")
         database.commit()
