@@ -89,8 +89,11 @@ class Engine:
             raise SessionError(f"session {session} is not open", "other sessions go on", "say hello first")
         return self._open[session].session
 
-    def handle(self, session: int, event: HostEvent) -> list[HostOutput]:
-        """Take one event. Never raises for what a client sends: bad events come back as one FaultOut."""
+    def handle(self, session: int, event: HostEvent, sequence: int | None = None) -> list[HostOutput]:
+        """Take one event. Never raises for what a client sends: bad events come back as one FaultOut.
+
+        sequence: of the message that it was.
+        """
         seat = self._open.get(session)
         if seat is None:
             error = SessionError(f"session {session} is not open", "other sessions go on", "say hello first")
@@ -98,7 +101,7 @@ class Engine:
         if isinstance(event, Heartbeat):
             seat.faults_left = FAULTS_A_BEAT
         try:
-            outputs = seat.session.handle(event)
+            outputs = seat.session.handle(event, sequence)
         except (HostError, ModelError) as error:
             if seat.faults_left == 0:
                 return []

@@ -226,6 +226,13 @@ class Sync:
     sequence: int
 
 
+@dataclass(frozen=True)
+class Recount:
+    """The client wants to be told what its session takes in."""
+
+    at_sample: int
+
+
 HostEvent = (
     Trigger
     | NoteOn
@@ -242,6 +249,7 @@ HostEvent = (
     | Mode
     | Heartbeat
     | Sync
+    | Recount
     | Goodbye
 )
 
@@ -329,4 +337,13 @@ class FallbackOut:
     manner: Literal["fade", "hold"]
 
 
-HostOutput = AudioOut | PlanOut | MeterOut | FaultOut | ResumeOut | SyncedOut | FallbackOut
+@dataclass(frozen=True)
+class NotedOut:
+    """What the session took in since it last told. entries: see the wire's `noted`. complete: see TakeLog."""
+
+    at_sample: int
+    entries: str
+    complete: bool
+
+
+HostOutput = AudioOut | PlanOut | MeterOut | FaultOut | ResumeOut | SyncedOut | FallbackOut | NotedOut

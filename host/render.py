@@ -35,22 +35,27 @@ STEP_SECONDS = 0.25  # of audio made between two looks at the events
 
 @dataclass
 class Rendered:
-    """wave: [C, n] float32 at the client's rate. The rest in the order it came. log: plays the same again."""
+    """wave: [C, n] float32 at the client's rate. The rest in the order it came. log: plays the same again.
+
+    first: the sample of the timeline that the wave begins with.
+    """
 
     wave: Wave
     plans: list[PlanOut] = field(default_factory=list)
     faults: list[FaultOut] = field(default_factory=list)
     meters: list[MeterOut] = field(default_factory=list)
     log: list[LogEntry] = field(default_factory=list)
+    first: int = 0
 
     def take(self, outputs: Iterable[HostOutput]) -> None:
         """Place audio where it belongs and keep the rest."""
         for output in outputs:
             match output:
                 case AudioOut():
-                    end = min(output.at_sample + output.wave.shape[1], self.wave.shape[1])
-                    if 0 <= output.at_sample < end:
-                        self.wave[:, output.at_sample : end] = output.wave[:, : end - output.at_sample]
+                    at = output.at_sample - self.first
+                    start, end = max(0, at), min(at + output.wave.shape[1], self.wave.shape[1])
+                    if start < end:
+                        self.wave[:, start:end] = output.wave[:, start - at : end - at]
                 case PlanOut():
                     self.plans.append(output)
                 case FaultOut():
@@ -110,13 +115,20 @@ def replay(
     log: Iterable[LogEntry],
     seconds: float,
     hello: SessionHello,
+    first: int = 0,
+    progress: Callable[[float], None] | None = None,
 ) -> Rendered:
-    """A performance again, from the log of its session: the same samples, however it was paced then."""
+    """A performance again, from the log of its session: the same samples, however it was paced then.
+
+    first: the sample of its timeline from which on seconds are wanted; what came before is made, too.
+    progress: told the share that is done, 0..1.
+    """
     engine = Engine(model, presets)
     engine.open(SESSION, hello)
     session = engine.session(SESSION)
-    total = round(seconds * hello.sample_rate)
-    out = Rendered(np.zeros((hello.channels, total), np.float32))
+    wanted = round(seconds * hello.sample_rate)
+    total = first + wanted
+    out = Rendered(np.zeros((hello.channels, wanted), np.float32), first=first)
     engine.handle(SESSION, Mode(0, "offline"))
     step = max(1, round(STEP_SECONDS * hello.sample_rate))
     done = 0
@@ -125,6 +137,8 @@ def replay(
             end = min(done + step, entry.changeable, total)
             _work_until(engine, out, done, end)
             done = end
+            if progress is not None:
+                progress(done / total)
         try:
             out.take(session.replay(entry))
         except HostError:
@@ -133,6 +147,8 @@ def replay(
         end = min(done + step, total)
         _work_until(engine, out, done, end)
         done = end
+        if progress is not None:
+            progress(done / total)
     return out
 
 

@@ -20,6 +20,7 @@ from descant.host.events import (
     Mode,
     PresetChange,
     Prompt,
+    Recount,
     Sync,
     TransportEvent,
 )
@@ -134,7 +135,7 @@ class Score:
             case Ease():
                 self._ease(event.rung, max(event.at_sample, changeable))
                 return Outcome()
-            case Heartbeat() | Sync() | Mode() | Goodbye():
+            case Heartbeat() | Sync() | Mode() | Recount() | Goodbye():
                 return Outcome()
         at = max(event.at_sample, changeable)
         match action_of(event, self.preset, self.pads.keys):

@@ -23,6 +23,7 @@ from descant.host.events import (
     Parameter,
     PlanOut,
     PresetChange,
+    Recount,
     SessionHello,
     Sync,
     SyncedOut,
@@ -34,6 +35,7 @@ from descant.host.pacing import Pacing
 from descant.host.pads import Pads
 from descant.host.playback import Playback
 from descant.host.preset import Preset
+from descant.host.recount import Teller
 from descant.host.schedule import Cue, Edit, Scene, Schedule
 from descant.host.score import START_FADE_MS, Planned, Score, Wish
 from descant.host.takelog import Ease, LogEntry, Restart, TakeLog
@@ -64,6 +66,7 @@ class Session:
         self._gone = "fade"  # what the client does when audio is missing, as it knows
         self._notes: list[HostOutput] = [*self.lacking.note(controls_named(preset), 0), *self._fallback(0)]
         self.log = TakeLog()
+        self._teller = Teller()
         self.meters = Meters(rate)
         self.easing = Easing(dials=model.lm.batches)
         self.closed = False
@@ -95,9 +98,12 @@ class Session:
             return ahead
         return min(ahead, (self.changeable - self.pacing.playhead) / self.pacing.rate)
 
-    def handle(self, event: HostEvent) -> list[HostOutput]:
-        """Take one event. Errors: HostError for one that cannot be followed; nothing has changed then."""
-        outputs = self._handle(event)
+    def handle(self, event: HostEvent, sequence: int | None = None) -> list[HostOutput]:
+        """Take one event. sequence: of the message that it was.
+
+        Errors: HostError for one that cannot be followed; nothing has changed then.
+        """
+        outputs = self._handle(event, sequence)
         if self.playback.outdated(self.score.schedule):
             self.give_up_work()  # the frame under way is not what is wanted any more
         if isinstance(event, Parameter):
@@ -108,10 +114,13 @@ class Session:
         notes, self._notes = self._notes, []
         return [*outputs, *notes]
 
-    def _handle(self, event: HostEvent) -> list[HostOutput]:
+    def _handle(self, event: HostEvent, sequence: int | None) -> list[HostOutput]:
         match event:
             case Heartbeat():
-                return self._heard(event)
+                return [*self._heard(event), *self._teller.tell(self.log, event.at_sample)]
+            case Recount():
+                self._teller.wanted = True
+                return [*self._teller.tell(self.log, event.at_sample)]
             case Sync():
                 self.pacing = self.pacing.synced(event)
                 self.score.prune(self.playback.needed_from(self.pacing.playhead))
@@ -129,7 +138,7 @@ class Session:
                 "the music goes on unchanged",
                 "send positions on the session's own timeline, counted in samples",
             )
-        return self._note(event)
+        return self._note(event, sequence)
 
     def replay(self, entry: LogEntry) -> list[HostOutput]:
         """Take an event of an earlier performance as it was taken then."""
@@ -289,8 +298,8 @@ class Session:
         self._note(ease)
         return [told]
 
-    def _note(self, event: HostEvent | Restart | Ease) -> list[HostOutput]:
-        entry = LogEntry(self.changeable, event)
+    def _note(self, event: HostEvent | Restart | Ease, sequence: int | None = None) -> list[HostOutput]:
+        entry = LogEntry(self.changeable, event, sequence)
         if isinstance(event, Capture):  # a part that is refused still ends its clip
             self.log.add(entry)
             return self._apply(entry)

@@ -30,10 +30,14 @@ class Ease:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """An event, and the first sample that could still change when it was handled."""
+    """An event, and the first sample that could still change when it was handled.
+
+    sequence: of the client's message that it was; None where that is not known.
+    """
 
     changeable: int
     event: HostEvent | Restart | Ease
+    sequence: int | None = None
 
 
 class TakeLog:

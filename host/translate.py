@@ -24,6 +24,7 @@ from descant.host.events import (
     KeyPrompt,
     MeterOut,
     Mode,
+    NotedOut,
     NoteOff,
     NoteOn,
     Parameter,
@@ -31,6 +32,7 @@ from descant.host.events import (
     PresetChange,
     Program,
     Prompt,
+    Recount,
     ResumeOut,
     SessionHello,
     SessionWelcome,
@@ -139,6 +141,8 @@ def to_event(message: wire.Message) -> HostEvent:
             )
         case wire.Sync():
             return Sync(at, message.playhead, message.free_samples, message.until, message.sequence)
+        case wire.Recount():
+            return Recount(at)
         case wire.Goodbye():
             return Goodbye(at, message.reason)
     raise _unexpected(message, "a message of a bridge")
@@ -217,6 +221,10 @@ def to_message(session: int, output: HostOutput) -> wire.Message:
             return wire.Synced(session=session, at_sample=output.at_sample, refers_to=output.refers_to)
         case FallbackOut():
             return wire.Fallback(session=session, at_sample=output.at_sample, manner=output.manner)
+        case NotedOut():
+            return wire.Noted(
+                session=session, at_sample=output.at_sample, complete=output.complete, entries=output.entries
+            )
         case ResumeOut():
             raise AssertionError("snapshots stay in the host")
 

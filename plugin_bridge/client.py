@@ -290,14 +290,19 @@ class BridgeClient(Events):
             self._to_greet = not self._dealer.post(self._hello, self.session)
             return
         while self._outbox:
-            waiting = self._outbox[0]
+            waiting, sequence = self._outbox[0], self._dealer.sequence
             if not (self._report() if waiting is None else self._dealer.post(waiting, self.session)):
                 break
+            if waiting is not None:
+                self._posted(waiting, sequence)
             self._outbox.popleft()
         playhead, last = self.ring.playhead, self._reported_playhead
         moved = last is None or not 0 <= playhead - last < REPORT_MS * self.sample_rate // 1000
         if moved or self._clock() - self._reported >= HEARTBEAT_S:
             self._report()
+
+    def _posted(self, message: wire.Message, sequence: int) -> None:
+        """A message is on its way; for clients that keep a record."""
 
     def _report(self) -> bool:
         """Send our heartbeat; False if it cannot be sent now."""

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from descant.plugin_bridge.errors import Code, WireError
 
+MAX_NOTED = 32_768
+"""Characters of the entries of one `noted`."""
 MAX_CHANNELS = 8
 MAX_BLOCK_SAMPLES = 16384
 """Samples per channel in one raw part; longer audio travels in several messages."""

@@ -19,6 +19,7 @@ from descant.plugin_bridge.errors import Code, WireError
 from descant.plugin_bridge.fields import (
     MAX_BLOCK_SAMPLES,
     MAX_CHANNELS,
+    MAX_NOTED,
     Beats,
     Channels,
     Line,
@@ -86,11 +87,13 @@ __all__ = [
     "Mode",
     "NoteOff",
     "NoteOn",
+    "Noted",
     "Parameter",
     "Plan",
     "Preset",
     "Program",
     "Prompt",
+    "Recount",
     "Refused",
     "Sync",
     "Synced",
@@ -192,6 +195,12 @@ class Sync(Message, frozen=True, eq=False):
     playhead: Position
     free_samples: Annotated[int, u32()]
     until: Position
+
+
+@row(8, "bridge")
+class Recount(Message, frozen=True, eq=False):
+    """The bridge keeps a record: it wants to be told, by `noted`, of all that the session has taken in and
+    takes in from now on."""
 
 
 @row(16, "bridge")
@@ -367,6 +376,18 @@ class Fallback(Message, frozen=True, eq=False):
     again and again. A session begins with fade."""
 
     manner: Literal["fade", "hold"]
+
+
+@row(38, "host")
+class Noted(Message, frozen=True, eq=False):
+    """What the session took in since it last told, in the order in which it did; with the model and the seed,
+    enough to make the same samples again. entries: a line each. "event SEQUENCE CHANGEABLE" is the bridge's
+    message of that sequence, and the first sample that could still change then; "restart AT CHANGEABLE", the
+    stream was begun anew for being late; "ease RUNG AT CHANGEABLE", another rung of the overload ladder.
+    complete: nothing has been left out since the session began."""
+
+    complete: bool
+    entries: Annotated[str, Text(0, MAX_NOTED)]
 
 
 def refusal(error: WireError, refers_to: int = 0, session: int = 0) -> Refused:

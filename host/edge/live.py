@@ -12,15 +12,12 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 
-import numpy as np
-import numpy.typing as npt
-
 from descant.host.beat_clock import PULSES, ClockIn, TapTempo
 from descant.host.controller import Binding, Controller, Do, Profile, Shown, light
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import profile_for
 from descant.host.edge.midi_ports import MidiPorts
-from descant.host.edge.take_recorder import TakeRecorder
+from descant.host.edge.recording import Recording
 from descant.host.errors import HostError
 from descant.host.events import TransportEvent
 from descant.host.loop_press import Press, PressAction
@@ -28,17 +25,22 @@ from descant.host.midi_words import Midi
 from descant.host.transport import Timeline
 from descant.plugin_bridge import BridgeClient
 
-Wave = npt.NDArray[np.float32]
 AHEAD_SECONDS = 0.03  # of the generator's sound: what this loop may be late by
 TURN_SECONDS = 0.003
+START_SECONDS = 1.0  # from a welcome that is awaited to the first sample that is asked for
 ALL_SOUND_OFF = 120
+
+
+def live_start(audio: AudioServer) -> int:
+    """Where a client should be when it connects: a little later than it will be by then."""
+    return max(0, round(audio.position_at(time.monotonic() + START_SECONDS)))
 
 
 class Live:
     """Thread: the owner's, which made client and ports.
 
     client: connected. tempo: quarter notes a minute, until somebody taps another. say: takes a line for the
-    performer. takes: is given all that the generator makes; None: nothing is recorded.
+    performer. takes: of the same client; None: nothing is recorded.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Live:
         profiles: list[Profile],
         tempo: float,
         say: Callable[[str], object],
-        takes: TakeRecorder | None = None,
+        takes: Recording | None = None,
     ) -> None:
         self.client, self.audio, self.ports, self.takes = client, audio, ports, takes
         self.events = 0  # messages of controllers that were acted on
@@ -58,7 +60,8 @@ class Live:
         self._values: dict[str, float] = {}
         self._tap, self._clock = TapTempo(), ClockIn()
         self._ahead = round(AHEAD_SECONDS * audio.rate) + 2 * audio.block
-        self._fed: int | None = None
+        self._far = round(2 * START_SECONDS * audio.rate)
+        self._fed: int | None = client.playhead or None
         self._lit: dict[tuple[str, Binding], Shown] = {}
         self._slot = ""  # the prompt that was asked for last, as bindings name it
         self._slot_shown: Shown = "empty"
@@ -85,6 +88,8 @@ class Live:
                 self._hear(name, midi, seconds)
         self.client.pump(0)
         self._feed()
+        if self.takes is not None:
+            self.takes.turn()
         self._tell()
 
     def _start(self, tempo: float) -> None:
@@ -103,7 +108,7 @@ class Live:
         self.client.transport(tempo, float(beat), at_sample=at)
         self.audio.follow(self._timeline)
         if self.takes is not None:
-            self.takes.follows(tempo)
+            self.takes.recorder.follows(tempo)
 
     def _hear(self, name: str, midi: Midi, seconds: float) -> None:
         at = max(0, round(self.audio.position_at(seconds)))
@@ -166,31 +171,12 @@ class Live:
         if not audio.fit.updates:
             return
         now = self._now()
-        fade_in = False
-        if self._fed is None or self._fed < now or self._fed > now + 4 * self._ahead:
-            self._fed, fade_in = self._moved(now + self._ahead), True  # we were late, or time was corrected
+        if self._fed is None or self._fed < now or self._fed > now + self._far:
+            self._fed = now + self._ahead  # we were late, or time was corrected
+            self.client.seek(self._fed)
         while self._fed < now + self._ahead + block:
-            wave = self._made(self._fed, block)
-            if fade_in:
-                wave, fade_in = wave * np.linspace(0, 1, block, dtype=np.float32), False
-            audio.memory.play(self._fed, wave)
+            audio.memory.play(self._fed, self.client.read(block))
             self._fed += block
-
-    def _made(self, at: int, n: int) -> Wave:
-        """The next samples of the generator's sound, which are recorded, too."""
-        wave = self.client.read(n)
-        if self.takes is not None:
-            self.takes.heard(at, wave)
-        return wave
-
-    def _moved(self, to: int) -> int:
-        """Go on from another place. What lies between and has been made was not heard, yet it is recorded."""
-        client, skipped = self.client, to - self.client.playhead
-        if self._fed is not None and 0 < skipped <= client.ring.ahead(skipped):
-            self._made(client.playhead, skipped)
-        else:
-            client.seek(to)
-        return to
 
     def _tell(self) -> None:
         client = self.client
@@ -199,7 +185,7 @@ class Live:
             self._slot_shown = "playing" if plan.text else "empty"
             self._say(f"bar {plan.bar:g}: {plan.text or 'silence'}")
             if self.takes is not None:
-                self.takes.planned(plan.from_sample, plan.text)
+                self.takes.recorder.planned(plan.from_sample, plan.text)
         while client.faults:
             fault = client.faults.popleft()
             if fault.severity == "error":
@@ -208,8 +194,8 @@ class Live:
         client.meters.clear()
         while self.audio.said:
             self._say(" ".join(self.audio.said.popleft()))
-        while self.takes is not None and self.takes.said:
-            self._say(" ".join(self.takes.said.popleft()))
+        while self.takes is not None and self.takes.recorder.said:
+            self._say(" ".join(self.takes.recorder.said.popleft()))
         for name, controller in self._controllers.items():
             for binding in controller.profile.bindings:
                 shown = self._shown(binding)

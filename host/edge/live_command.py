@@ -4,7 +4,6 @@ seconds.
 
 from __future__ import annotations
 
-import secrets
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -17,11 +16,12 @@ from rich.markup import escape
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_process import running_host
-from descant.host.edge.live import Live
+from descant.host.edge.live import Live, live_start
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.preset_files import choose_preset
-from descant.host.edge.take_recorder import About, TakeRecorder
-from descant.plugin_bridge import BridgeClient
+from descant.host.edge.recording import Recording
+from descant.host.edge.recording_client import RecordingClient
+from descant.host.edge.take_recorder import TakeRecorder
 
 _CHANNELS = 2
 _PATIENCE = 10.0
@@ -69,7 +69,7 @@ def run(request: LiveRequest) -> None:
             endpoint = stack.enter_context(
                 running_host(request.model, request.threads, request.presets)
             ).endpoint
-        client = BridgeClient(
+        client = RecordingClient(
             endpoint,
             request.rate,
             request.block,
@@ -78,20 +78,21 @@ def run(request: LiveRequest) -> None:
             preset=request.preset,
             seed=request.seed,
         )
-        client.connect()
         stack.callback(client.close)
-        takes = None
-        if request.takes is not None:
-            takes = TakeRecorder(
-                request.takes, request.rate, _CHANNELS, _about(client, request.seed), preset.tempo
-            )
-            stack.callback(takes.close)
-        ports = MidiPorts(request.midi)
-        stack.callback(ports.close)
         patience = time.monotonic() + _PATIENCE
         while not audio.fit.updates and time.monotonic() < patience:  # the first block says where time begins
             audio.turn()
             time.sleep(0.005)
+        client.seek(live_start(audio))  # before it is said where we are: a leap would be no part of a take
+        client.connect()
+        takes = None
+        if request.takes is not None:
+            recorder = TakeRecorder(request.takes, request.rate, _CHANNELS, preset.tempo)
+            model = "" if request.endpoint else request.model
+            takes = Recording(client, recorder, preset, request.seed, model, request.threads)
+            stack.callback(takes.close)
+        ports = MidiPorts(request.midi)
+        stack.callback(ports.close)
         live = Live(client, audio, ports, profiles, preset.tempo, say, takes)
         print("playing", flush=True)
         if request.prompt:
@@ -102,20 +103,13 @@ def run(request: LiveRequest) -> None:
         memory = audio.memory
         if takes is not None:
             takes.close()
-            while takes.said:
-                say(" ".join(takes.said.popleft()))
-            if takes.takes:
-                numbers = ", ".join(map(str, takes.takes))
+            while takes.recorder.said:
+                say(" ".join(takes.recorder.said.popleft()))
+            if takes.recorder.takes:
+                numbers = ", ".join(map(str, takes.recorder.takes))
                 print(f"recorded: takes {numbers} (descant takes list)", file=sys.stderr)
         print(
             f"{memory.blocks} blocks, {memory.xruns} xruns, {memory.underruns + client.underruns} underruns, "
             f"{audio.restarts} restarts, {live.events} events of controllers",
             file=sys.stderr,
         )
-
-
-def _about(client: BridgeClient, seed: int) -> About:
-    """What the host said of itself, for the takes."""
-    welcome = client.welcome
-    assert welcome is not None
-    return About(secrets.token_hex(8), welcome.model, welcome.weights_hash, seed)

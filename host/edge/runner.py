@@ -118,7 +118,7 @@ class Runner:
             event = translate.to_event(waiting.message)
             if not isinstance(event, Heartbeat):
                 self._taken[session] += 1
-            for output in self._engine.handle(session, event):
+            for output in self._engine.handle(session, event, waiting.message.sequence):
                 self._give(session, output)
         elif frame.kind is Kind.OPEN:
             self._open(session, translate.to_hello(translate.decode(frame.parts)))

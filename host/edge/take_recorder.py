@@ -57,11 +57,13 @@ class TakeRecorder:
     said: three lines each, oldest first. takes: numbers of those begun so far.
     """
 
-    def __init__(self, folder: Path, rate: int, channels: int, about: About, tempo: float) -> None:
+    def __init__(
+        self, folder: Path, rate: int, channels: int, tempo: float, about: About | None = None
+    ) -> None:
         self.said: deque[Lines] = deque(maxlen=64)
         self.takes: list[int] = []
         self._folder, self._rate, self._channels = folder, rate, channels
-        self._about, self._tempo = about, tempo
+        self._about, self._tempo = about or About(""), tempo
         self._blocks: deque[tuple[int, Wave, About]] = deque()
         self._mine: deque[tuple[int, Wave, About]] = deque()  # the thread's own
         self._notes: deque[tuple[str, bytes]] = deque()

@@ -137,7 +137,7 @@ class TakeStore:
 
     def get(self, number: int) -> Take:
         """Raises TakeError where there is none of that number."""
-        rows = self._rows("WHERE number = ?", (number,))
+        rows = self._rows("WHERE number = ?", (number,), events="events")
         if not rows:
             raise TakeError(
                 f"There is no take {number}.", "All takes are there.", "Look for it by a word of its name."
@@ -145,7 +145,10 @@ class TakeStore:
         return rows[0]
 
     def find(self, words: str = "", at_least: int = 0) -> list[Take]:
-        """Takes whose name, prompt, key or model hold every word, of a rating or better; the newest first."""
+        """Takes whose name, prompt, key or model hold every word, of a rating or better; the newest first.
+
+        Without their events: for those `get` one.
+        """
         where, values = ["rating >= ?"], [at_least]
         for word in words.split():
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -203,12 +206,12 @@ class TakeStore:
             else f"The disk has room for {seconds / 60:.0f} more minutes of recording."
         )
 
-    def _rows(self, where: str, values: tuple[object, ...]) -> list[Take]:
-        columns = [*_COLUMNS, "number"]
+    def _rows(self, where: str, values: tuple[object, ...], events: str = "x'' AS events") -> list[Take]:
+        columns = [events if column == "events" else column for column in [*_COLUMNS, "number"]]
         found = self._database.execute(
             f"SELECT {', '.join(columns)} FROM takes {where} ORDER BY number DESC", values
         )
-        return [Take(**dict(zip(columns, row))) for row in found]
+        return [Take(**dict(zip([*_COLUMNS, "number"], row))) for row in found]
 
     def _opened(self) -> sqlite3.Connection:
         path = self.folder / DATABASE

@@ -56,6 +56,24 @@ def takes_rate(
     rate(takes, number, rating)
 
 
+@app.command("render")
+def takes_render(
+    number: Number,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="WAV", help="The WAV to write, in a folder that exists."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Where its model is, if its name alone does not say.")
+    ] = "",
+    takes: Folder = None,
+) -> None:
+    """Make a take again from what was played: bit for bit, with the same model on the same machine."""
+    from descant.host.edge.take_render import run
+
+    run(takes, number, out, model)
+
+
 @app.command("export")
 def takes_export(
     number: Number,

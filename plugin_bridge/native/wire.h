@@ -22,6 +22,7 @@ enum descant_type {
     DESCANT_GOODBYE = 5,
     DESCANT_MODE = 6,
     DESCANT_SYNC = 7,
+    DESCANT_RECOUNT = 8,
     DESCANT_TRIGGER = 16,
     DESCANT_NOTE_ON = 17,
     DESCANT_NOTE_OFF = 18,
@@ -40,6 +41,7 @@ enum descant_type {
     DESCANT_FAULT = 35,
     DESCANT_SYNCED = 36,
     DESCANT_FALLBACK = 37,
+    DESCANT_NOTED = 38,
 };
 
 enum descant_code {
@@ -128,6 +130,8 @@ struct descant_sync {
     uint32_t free_samples; /* 0 to 4294967295 */
     int64_t until; /* -9007199254740992 to 9007199254740992 */
 };
+
+/* recount, from bridge. The bridge keeps a record: it wants to be told, by `noted`, of all that the session has taken in and takes in from now on. */
 
 /* trigger, from bridge. A pad. slot: which. */
 enum descant_trigger_action { DESCANT_TRIGGER_ACTION_PRESS = 0, DESCANT_TRIGGER_ACTION_RELEASE = 1 };
@@ -254,6 +258,11 @@ struct descant_fallback {
     uint8_t manner; /* enum descant_fallback_manner */
 };
 
+/* noted, from host. What the session took in since it last told, in the order in which it did; with the model and the seed, enough to make the same samples again. entries: a line each. "event SEQUENCE CHANGEABLE" is the bridge's message of that sequence, and the first sample that could still change then; "restart AT CHANGEABLE", the stream was begun anew for being late; "ease RUNG AT CHANGEABLE", another rung of the overload ladder. complete: nothing has been left out since the session began. Then 1 raw part(s): entries. */
+struct descant_noted {
+    uint8_t complete; /* 0 or 1 */
+};
+
 #pragma pack(pop)
 
 #ifdef __cplusplus
@@ -281,6 +290,7 @@ static_assert(sizeof(descant_meter) == 25, "packed");
 static_assert(sizeof(descant_fault) == 3, "packed");
 static_assert(sizeof(descant_synced) == 4, "packed");
 static_assert(sizeof(descant_fallback) == 1, "packed");
+static_assert(sizeof(descant_noted) == 1, "packed");
 #endif
 
 #endif

@@ -21,7 +21,7 @@ LOUD = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 4 * RATE)).astype(np.floa
 
 
 def recorder(folder, about=ABOUT, tempo=90.0):
-    return TakeRecorder(folder, RATE, 2, about, tempo)
+    return TakeRecorder(folder, RATE, 2, tempo, about)
 
 
 def feed(takes, at, wave, block=512):
@@ -137,7 +137,7 @@ PROGRAM = """
 import sys, numpy as np
 from pathlib import Path
 from descant.host.edge.take_recorder import About, TakeRecorder
-takes = TakeRecorder(Path(sys.argv[1]), 8000, 2, About("killed", seed=7), 120.0)
+takes = TakeRecorder(Path(sys.argv[1]), 8000, 2, 120.0, About("killed", seed=7))
 for n in range(40):
     takes.heard(n * 800, np.full((2, 800), 0.5, np.float32))
 while not takes.takes:

@@ -57,6 +57,10 @@ def test_a_performance_becomes_a_take_that_is_found_rated_exported_and_removed(t
     wave, rate = soundfile.read(wav, dtype="float32")
     assert rate == 48000 and len(wave) > 2 * rate and np.abs(wave).max() > 0.01
     assert np.abs(soundfile.read(flac, dtype="float32")[0] - np.clip(wave, -1, 1)).max() < 2**-22
+    rendered = tmp_path / "again.wav"
+    made = descant("takes", "render", "1", "--out", str(rendered), "--takes", str(folder))
+    assert made.stdout.strip().endswith("the recording bit for bit"), made.stdout + made.stderr
+    np.testing.assert_array_equal(soundfile.read(rendered, dtype="float32")[0], wave)
     again = descant("takes", "export", "1", str(wav), "--takes", str(folder))
     assert again.returncode == 1 and len(again.stderr.strip().splitlines()) == 3
     assert descant("takes", "rm", "1", "--yes", "--takes", str(folder)).returncode == 0

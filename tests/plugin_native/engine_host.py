@@ -63,7 +63,7 @@ class EngineHost(SmallHost):
             if isinstance(message, wire.Goodbye):
                 self._leave(client)
             else:
-                for output in self.engine.handle(number, translate.to_event(message)):
+                for output in self.engine.handle(number, translate.to_event(message), message.sequence):
                     self._give(client, translate.to_message(number, output))
         self._seen = len(self.got)
         clients = {number: client for client, number in self.sessions.items()}
