@@ -24,7 +24,7 @@ from torch import Tensor
 
 from descant.model.code_log import CodeLog
 from descant.model.errors import ModelError
-from descant.model.patterns import make_pattern
+from descant.model.patterns import pattern_of
 from descant.model.rows import Rows
 from descant.model.sampling import MAX_EVERY, Sampling, column_seed, mix_rows, sample
 from descant.model.settings import Settings
@@ -76,7 +76,7 @@ class Columns:
         lm = model.spec.lm
         self._model, self._settings, self._log, self._seed, self._form = model, settings, log, seed, form
         self._ahead, self.prompt_frames = ahead, prompt_frames
-        self._pattern = make_pattern(lm.pattern, lm.n_codebooks, lm.delays, lm.flattening)
+        self._pattern = pattern_of(lm)
         self._window_frames, self._stride = lm.window, lm.stride or (lm.window or 0) * 3 // 5
         if not self._pattern.endless and lm.window is None and form.frames is None:
             raise ModelError(
@@ -163,9 +163,7 @@ class Columns:
         unknown = window.first_unknown(self._log)
         assert unknown is not None
         first = max(oldest, unknown - 1 - kept)
-        held = [frame for frame in window.cells(first) if frame >= 0]
-        early = any(frame < 0 for frame in window.cells(first))
-        return 0, 0, first, 0 if early or not held else min(held)
+        return 0, 0, first, self._pattern.complete_frames(first, window.n_frames)
 
     def resume(self, origin: int, since: int, first_column: int) -> None:
         """Be where a stream was when its snapshot said so; the next column, or catch_up, runs it again."""
@@ -310,7 +308,7 @@ class Columns:
         extended = self._form.frames is None or self._form.frames > (lm.window or 0)
         prefix_length, prefix = self._settings.prefix(self._log.horizon, origin, extended)
         if lm.context is not None:
-            room = lm.context + self._ahead * self._pattern.columns_per_frame + MAX_EVERY
+            room = lm.context + self._ahead * self._pattern.most_columns_per_frame + MAX_EVERY
         elif n_frames is None and lm.window is None:
             room = COLUMNS_WITHOUT_CONTEXT
         else:

@@ -18,6 +18,7 @@ from torch import Tensor
 from descant.model.conditions.controls import Track
 from descant.model.conditions.text import TextStates
 from descant.model.errors import ModelError
+from descant.model.patterns import pattern_of
 from descant.model.sampling import Sampling
 from descant.model.spec import ModelSpec
 
@@ -87,11 +88,11 @@ class Snapshot:
             and all(bool(((codes >= 0) & (codes < lm.cardinality)).all()) for codes in self.codes)
             and 0 <= self.base <= self.origin + self.first_column
             and 0 <= self.base <= self.pushed <= min(ends)
-            and max(ends) - min(ends) <= max(lm.max_delay, lm.window or 0) + 1
+            and max(ends) - min(ends) <= max(lm.max_delay, lm.window or self.frames or 0) + 1
             and 0 <= self.position <= self.pushed
             and 0 <= self.origin <= self.pushed
             and 0 <= self.since <= max(ends)
-            and 0 <= self.first_column <= 1 + max(ends) * lm.n_codebooks
+            and 0 <= self.first_column <= pattern_of(lm).n_columns(max(ends) + 1)
             and 0 <= self.prompt_frames <= min(ends)
             and self.skip >= 0
             and self.rows in (1, 2, 3)

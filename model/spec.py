@@ -77,6 +77,9 @@ class LmSpec:
         "cross"-attention, or "prefix": before the token columns, after the prefix controls.
     text_padding: in a batch, padded text is "masked" (Hugging Face) or attended to as "zeros" (audiocraft).
     pattern: how codes are written into columns, see patterns.make_pattern; flattening: for pattern "flatten".
+    flatten_first: frames of a piece that come first, a code a column, for pattern "delay"; empty_initial:
+        columns without codes before everything, for "delay" and "parallel"; group_by: codebooks of a group,
+        for pattern "grouped", by default 2.
     window: frames of the sequences it was trained on, so that longer music needs a new window of `stride`
         frames later (model without a finite context); None: it may go on for ever.
     """
@@ -95,8 +98,11 @@ class LmSpec:
     norm_eps: float = 1e-5
     text_form: Literal["cross", "prefix"] = "cross"
     text_padding: Literal["masked", "zeros"] = "masked"
-    pattern: Literal["delay", "parallel", "flatten", "coarse_first"] = "delay"
+    pattern: Literal["delay", "parallel", "flatten", "coarse_first", "grouped"] = "delay"
     flattening: tuple[int, ...] | None = None
+    flatten_first: int = 0
+    empty_initial: int = 0
+    group_by: int | None = None
     window: int | None = None
     stride: int | None = None
 

@@ -19,7 +19,7 @@ from descant.model.conditions.steady_beat import steady_beat
 from descant.model.errors import ModelError
 from descant.model.lm.inputs import LmInputs, stack_controls
 from descant.model.lm.music_lm import MusicLm
-from descant.model.patterns import make_pattern
+from descant.model.patterns import pattern_of
 from descant.model.spec import LmSpec
 
 GUIDANCE = 3.0
@@ -115,7 +115,7 @@ def own_piece(model: MusicModel, words: str, bpm: float, seconds: float) -> Piec
     while stream.tokens.shape[-1] < frames:
         stream.step()
     lm = model.spec.lm
-    pattern = make_pattern(lm.pattern, lm.n_codebooks, lm.delays, lm.flattening)
+    pattern = pattern_of(lm)
     columns = pattern.to_columns(stream.tokens[None, :, :frames], lm.special)
     given = model.conditions(words, **controls).guided(lm.controls)
     told = pattern.holds(frames)[:, 1:]

@@ -25,6 +25,7 @@ from descant.model.checkpoints.stored import KERNEL_VARIABLE
 from descant.model.kernels.build import default_folder, load
 from descant.model.lm.linear import KERNELS, NATIVE_KERNELS
 from descant.model.lm.music_lm import MusicLm
+from descant.model.patterns import pattern_of
 from descant.model.spec import LmSpec, ModelSpec
 
 LM_SHARE = 0.8  # of a frame's time: EnCodec's decoder takes an eighth of it, sampling and the wire some more
@@ -105,7 +106,7 @@ def _made_up(spec: LmSpec) -> MusicLm:
 def _column_ms(lm: MusicLm, spec: LmSpec, kernel: str) -> float:
     """Milliseconds of one guided column of all layers, over a full window."""
     lm.use_kernel(kernel)
-    columns = (spec.window or 1500) + spec.max_delay
+    columns = pattern_of(spec).n_columns(spec.window or 1500)
     prefix = sum(control.length for control in spec.prefix_controls)
     state = lm.new_state(2, columns + prefix + 1)
     if spec.crosses:

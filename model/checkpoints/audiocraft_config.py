@@ -23,6 +23,7 @@ _LONGEST = 1_000_000  # characters of a config
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _CHROMA_HOP = 4096  # samples: a quarter of the 2^14 that radix2_exp 14 asks for
 _MOST_STAGES = 16
+_MOST_EMPTY = 1000  # columns
 _DEEPEST = 20  # references that refer to references
 
 
@@ -199,12 +200,15 @@ def _pattern(config: AudiocraftConfig, n_codebooks: int) -> Mapping[str, Any]:
     at = f"codebooks_pattern.{modeling}"
     none = (0,) * n_codebooks
     if modeling == "delay":
-        config.only(f"{at}.flatten_first", 0)
-        config.only(f"{at}.empty_initial", 0)
-        return {"pattern": "delay", "delays": config.numbers(f"{at}.delays", tuple(range(n_codebooks)))}
+        return {
+            "pattern": "delay",
+            "delays": config.numbers(f"{at}.delays", tuple(range(n_codebooks))),
+            "flatten_first": config.number(f"{at}.flatten_first", 0, least=0),
+            "empty_initial": config.number(f"{at}.empty_initial", 0, least=0, most=_MOST_EMPTY),
+        }
     if modeling == "parallel":
-        config.only(f"{at}.empty_initial", 0)
-        return {"pattern": "parallel", "delays": none}
+        empty = config.number(f"{at}.empty_initial", 0, least=0, most=_MOST_EMPTY)
+        return {"pattern": "parallel", "delays": none, "empty_initial": empty}
     if modeling == "unroll":
         flattening = config.numbers(f"{at}.flattening", tuple(range(n_codebooks)))
         return {
@@ -215,8 +219,11 @@ def _pattern(config: AudiocraftConfig, n_codebooks: int) -> Mapping[str, Any]:
     if modeling in ("valle", "coarse_first"):
         fine = config.numbers(f"{at}.delays", none[1:])
         return {"pattern": "coarse_first", "delays": (0, *fine)}
+    if modeling == "musiclm":
+        return {"pattern": "grouped", "delays": none, "group_by": config.number(f"{at}.group_by", 2)}
     raise config.bad(
-        f"has codebook pattern {modeling!r}; allowed: delay, parallel, unroll, coarse_first (or valle)"
+        f"has codebook pattern {modeling!r}; allowed: delay, parallel, unroll, coarse_first (or valle), "
+        "musiclm"
     )
 
 

@@ -20,6 +20,7 @@ from descant.model.lm.linear import Kernel, check_kernel, is_native, torch_kerne
 from descant.model.lm.positions import rope_table, sinusoidal
 from descant.model.lm.step import LmState, StepRunner, TextMemory, text_memory
 from descant.model.lm.transformer import Layer, band_mask, init_linear
+from descant.model.patterns import pattern_of
 from descant.model.spec import ControlSpec, LmSpec
 
 
@@ -413,6 +414,11 @@ def _check(spec: LmSpec) -> None:
         problem = f"delays {spec.delays}: {spec.n_codebooks} ascending numbers from 0 are needed"
     elif spec.context is not None and spec.context < 1:
         problem = f"context {spec.context}: at least 1 column, or None"
+    else:
+        try:
+            pattern_of(spec)
+        except ModelError as error:
+            problem = f"such a pattern: {error.what.rstrip('.')}"
     if problem is not None:
         raise ModelError(
             f"A language model cannot have {problem}.",

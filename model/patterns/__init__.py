@@ -3,7 +3,7 @@
 from descant.model.patterns.coarse_first import CoarseFirstPattern, GroupedPattern
 from descant.model.patterns.delay import DelayPattern, delayed, parallel
 from descant.model.patterns.flatten import FlattenPattern, flattened
-from descant.model.patterns.make import KINDS, make_pattern
+from descant.model.patterns.make import KINDS, make_pattern, pattern_of
 from descant.model.patterns.pattern import Pattern
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "flattened",
     "make_pattern",
     "parallel",
+    "pattern_of",
 ]

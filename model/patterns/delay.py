@@ -45,6 +45,10 @@ class DelayPattern(Pattern):
         return 1
 
     @property
+    def most_columns_per_frame(self) -> int:
+        return self.n_codebooks if self.flatten_first else 1
+
+    @property
     def max_delay(self) -> int:
         """Columns by which a frame's last code comes after a codebook without delay."""
         return self.delays[-1]

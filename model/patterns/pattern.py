@@ -44,6 +44,11 @@ class Pattern(ABC):
         """Columns by which a frame comes later than the one before it; in an endless pattern, once in step;
         else the columns that a frame more makes in all."""
 
+    @property
+    def most_columns_per_frame(self) -> int:
+        """As columns_per_frame, but the most that it ever is."""
+        return self.columns_per_frame
+
     @abstractmethod
     def n_columns(self, n_frames: int) -> int:
         """S: columns of a piece, column 0 counted."""

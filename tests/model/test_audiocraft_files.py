@@ -9,7 +9,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from descant.model import ModelError, load_model
+from descant.model import ModelError, Sampling, load_model
 from descant.model.checkpoints import convert, load_codec, read_spec
 from descant.model.checkpoints.audiocraft_config import AudiocraftConfig
+from descant.model.columns import Form
 from descant.model.music_model import MusicModel
+from descant.model.patterns import pattern_of
 from tests.model.checkpoint_kit import (
     CARDINALITY,
     CODEC_YAML,
@@ -208,10 +210,45 @@ def test_every_pattern_is_read(
     assert model.spec.lm.flattening == ((0, 1, 1, 1) if kind == "flatten" else None)
 
 
+@pytest.mark.parametrize("stereo", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"modeling": "musiclm"}, {"pattern": "grouped", "group_by": 2}),
+        ({"modeling": "musiclm", "group_by": "1"}, {"pattern": "grouped", "group_by": 1}),
+        ({"flatten_first": "3", "empty_initial": "2"}, {"flatten_first": 3, "empty_initial": 2}),
+        ({"modeling": "parallel", "delays": "null"}, {"pattern": "parallel", "empty_initial": 1}),
+    ],
+)
+def test_rare_patterns_are_read_and_stream_what_a_whole_pass_says(
+    with_t5: None, tmp_path: Path, stereo: bool, changes: dict[str, str], expected: dict[str, Any]
+) -> None:
+    """Greedy, so that each code of the stream is the likeliest one after the columns before it."""
+    options = f"  musiclm:\n    group_by: {changes.get('group_by', 2)}\n  parallel:\n    empty_initial: 1\n"
+    config = lm_yaml(stereo=stereo, **{k: v for k, v in changes.items() if k != "group_by"})
+    config = config.replace("codebooks_pattern:\n", "codebooks_pattern:\n" + options)
+    folder = save_audiocraft(tmp_path / "a", make_musicgen(stereo=stereo), config=config)
+    model = load_model(str(folder), allow_pickle=True)
+    lm = model.spec.lm
+    assert expected.items() <= asdict(lm).items()
+    stream = model.stream("warm piano", sampling=Sampling(temperature=0.0, guidance=1.0), form=Form(11))
+    audio = torch.cat([stream.step() for _ in range(11)], dim=-1)
+    pattern = pattern_of(lm)
+    columns = pattern.to_columns(stream.tokens[None], lm.special)
+    with torch.inference_mode():
+        logits = model.lm(columns, model.conditions("warm piano"))
+    heard = pattern.holds(11)[:, 1:]
+    assert torch.equal(logits[0, :, :-1].argmax(-1)[heard], columns[0, :, 1:][heard])
+    assert audio.shape[0] == model.spec.channels == 1 + stereo
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"dim": "33"}, "heads"),
+        ({"modeling": "musiclm", "n_q": "3", "delays": "null"}, "Groups of 2 were asked for of 3 codebooks"),
+        ({"empty_initial": "-1"}, "empty_initial -1; allowed: whole numbers from 0 to 1000"),
+        ({"flatten_first": "true"}, "flatten_first True; allowed: whole numbers from 0"),
         ({"dim": "wide"}, "transformer_lm.dim 'wide'; allowed: whole numbers"),
         ({"num_layers": "3"}, "missing: transformer.layers.2.cross_attention.in_proj_weight"),
         ({"card": "64"}, "4 codebooks of 64 entries"),
@@ -220,7 +257,10 @@ def test_every_pattern_is_read(
         ({"radix2_exp": "12"}, "radix2_exp 12; allowed: 14"),
         ({"norm_first": "null"}, "norm_first False; allowed: True"),
         ({"positional_embedding": "rope"}, "'rope'; allowed: 'sin'"),
-        ({"modeling": "musiclm"}, "'musiclm'; allowed: delay"),
+        (
+            {"modeling": "magnet"},
+            "'magnet'; allowed: delay, parallel, unroll, coarse_first (or valle), musiclm",
+        ),
         ({"delays": "[0, 1]"}, "delays (0, 1)"),
         ({"cross_attention_pos_emb": "true"}, "cross_attention_pos_emb True"),
         ({"sum": "[description]"}, "by sum; allowed: cross, prepend"),

@@ -342,8 +342,19 @@ def test_a_pattern_of_each_kind() -> None:
     assert partial == FlattenPattern((0, 1, 1, 1), (0, 3, 3, 3))
     assert make_pattern("coarse_first", 3) == CoarseFirstPattern((0, 0, 0))
     assert make_pattern("coarse_first", 3, (0, 1, 2)) == CoarseFirstPattern((0, 1, 2))
-    assert [make_pattern(kind, 4).endless for kind in KINDS] == [True, True, False, True]
-    assert [make_pattern(kind, 4).columns_per_frame for kind in KINDS] == [1, 4, 2, 1]
+    assert make_pattern("delay", 2, flatten_first=3, empty_initial=1) == DelayPattern((0, 1), 3, 1)
+    assert make_pattern("parallel", 2, empty_initial=2) == DelayPattern((0, 0), 0, 2)
+    assert make_pattern("grouped", 4) == make_pattern("grouped", 4, (0,) * 4, group_by=2) == GroupedPattern(4)
+    assert make_pattern("grouped", 4, group_by=1) == GroupedPattern(4, 1)
+    assert [make_pattern(kind, 4).endless for kind in KINDS] == [True, True, False, True, False]
+    assert [make_pattern(kind, 4).columns_per_frame for kind in KINDS] == [1, 4, 2, 1, 4]
+
+
+@given(endless, st.integers(0, 20), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_no_frames_take_more_columns_than_the_most(pattern: Pattern, frame: int, more: int) -> None:
+    first, last = pattern.complete_column(frame), pattern.complete_column(frame + more)
+    assert last - first <= more * pattern.most_columns_per_frame
 
 
 def test_refusals_name_the_value() -> None:
@@ -365,11 +376,17 @@ def test_refusals_name_the_value() -> None:
         (r"\(1, 2\)", lambda: CoarseFirstPattern((1, 2))),
         ("Groups of 3", lambda: GroupedPattern(4, 3)),
         ("Groups of 0", lambda: GroupedPattern(4, 0)),
+        ("Groups of 3 were asked for of 4", lambda: make_pattern("grouped", 4, group_by=3)),
+        ("Groups of 2 were given for the pattern 'delay'", lambda: make_pattern("delay", 4, group_by=2)),
+        ('first, 2 were given .* for "delay" only', lambda: make_pattern("flatten", 4, flatten_first=2)),
+        ('columns, 2 were .* "delay" and "parallel"', lambda: make_pattern("grouped", 4, empty_initial=2)),
+        ("flatten_first is -1", lambda: make_pattern("delay", 4, flatten_first=-1)),
+        ("the grouped pattern; allowed: zeros", lambda: make_pattern("grouped", 2, (0, 1))),
         ("'valle'; allowed: delay, flatten", lambda: make_pattern("valle", 4)),
         ("0 codebooks", lambda: make_pattern("delay", 0)),
         ("2 delays", lambda: make_pattern("coarse_first", 4, (0, 1))),
         ('for "flatten" only', lambda: make_pattern("delay", 2, (0, 1), (0, 1))),
-        ("parallel pattern", lambda: make_pattern("parallel", 2, (0, 1))),
+        ("the parallel pattern; allowed: zeros", lambda: make_pattern("parallel", 2, (0, 1))),
         ("5 frames", lambda: delayed(4).to_codes(codes, 5)),
         (r"\[1, 3, 8\]", lambda: delayed(4).to_codes(codes[:, :3])),
         ("Column -1", lambda: delayed(4).frames_at(-1)),

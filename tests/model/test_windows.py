@@ -11,7 +11,7 @@ from descant.model.columns import Form
 from descant.model.lm.inputs import LmInputs
 from descant.model.lm.music_lm import MusicLm
 from descant.model.music_model import MusicModel
-from descant.model.patterns import make_pattern
+from descant.model.patterns import pattern_of
 from descant.model.sampling import column_seed, mix_rows, sample
 from descant.model.spec import ControlSpec, LmSpec, ModelSpec
 
@@ -25,6 +25,9 @@ PATTERNS = {
     "flatten": {"pattern": "flatten", "delays": (0, 0, 0, 0)},
     "partial": {"pattern": "flatten", "delays": (0, 2, 2, 2), "flattening": (0, 1, 1, 1)},
     "coarse_first": {"pattern": "coarse_first", "delays": (0, 0, 0, 0)},
+    "grouped": {"pattern": "grouped", "delays": (0, 0, 0, 0), "group_by": 2},
+    "flat first": {"pattern": "delay", "flatten_first": 3, "empty_initial": 2},
+    "late": {"pattern": "parallel", "delays": (0, 0, 0, 0), "empty_initial": 3},
 }
 
 
@@ -69,7 +72,7 @@ def reference(model, text, n_frames, seed, *, drain, prefix=None, prompt=None):
     """The codes by full forward passes: every window anew, every column drawn from the whole of it. No cache,
     no stream, no shadow."""
     spec = model.spec.lm
-    pattern = make_pattern(spec.pattern, K, spec.delays, spec.flattening)
+    pattern = pattern_of(spec)
     codes = torch.full((K, n_frames + WINDOW), -1)
     if prompt is not None:
         codes[:, : prompt.shape[1]] = prompt
@@ -121,7 +124,7 @@ def reference(model, text, n_frames, seed, *, drain, prefix=None, prompt=None):
 @pytest.mark.parametrize("drain", [True, False])
 @pytest.mark.parametrize("kind", PATTERNS)
 def test_windows_draw_what_full_forward_passes_draw(kind, drain):
-    if kind == "coarse_first" and not drain:
+    if kind in ("coarse_first", "grouped") and not drain:
         drain = True  # it cannot take over in mid-pattern: both forms are the same
     model = make(2, **PATTERNS[kind])
     g = model.stream("warm piano", seed=3, beat=beat, form=Form(50, drain))
@@ -145,7 +148,7 @@ def test_later_windows_hear_the_melody_where_the_song_is(melody_model):
     assert torch.equal(g.tokens, reference(melody_model, "warm piano", 45, 3, drain=True, prefix=part))
 
 
-@pytest.mark.parametrize("kind", ["delay", "flatten", "coarse_first"])
+@pytest.mark.parametrize("kind", ["delay", "flatten", "coarse_first", "grouped", "flat first"])
 @pytest.mark.parametrize("drain", [True, False])
 def test_a_shadow_changes_the_work_and_not_the_music(kind, drain):
     model = make(2, **PATTERNS[kind])
@@ -335,13 +338,42 @@ def test_snapshots_of_windows_carry_on(model, melody_model, frames, drain):
         assert torch.equal(fresh.tokens, g.tokens[:, fresh.first_frame :])
 
 
-def test_a_pattern_that_must_know_its_length_is_refused_without_one():
-    model = make(2, **PATTERNS["coarse_first"], window=None, stride=None)
+@pytest.mark.parametrize("kind", ["flatten", "partial", "flat first", "late"])
+def test_patterns_of_a_finite_context_are_carried_on_and_rewound(kind):
+    """Snapshots of snapshots, too: each begins at the first frame that its columns need."""
+    model = make(3, **PATTERNS[kind], window=None, stride=None, context=16)
+    whole = model.stream("warm piano", seed=6, beat=beat, max_rewind=4)
+    audio = run(whole, 60)
+    g = model.stream("warm piano", seed=6, beat=beat, max_rewind=4)
+    for frames in (1, 3, 7, 13, 20):
+        run(g, frames)
+        exact = frames % 3 == 1
+        data = g.snapshot(exact).to_bytes()
+        run(g, 4)
+        g.rewind(4)
+        fresh = model.stream(seed=0, sampling=OFF, max_rewind=4)
+        fresh.restore(Snapshot.from_bytes(data))
+        fresh.set(beat=beat)
+        again = run(fresh, 4)
+        if exact:
+            at = g.position * HOP
+            assert (again - audio[:, at : at + 4 * HOP]).abs().max() < 1e-5
+            assert torch.equal(fresh.tokens, whole.tokens[:, fresh.first_frame :][:, : fresh.tokens.shape[1]])
+            Snapshot.from_bytes(fresh.snapshot(True).to_bytes()).check(model.spec)
+    assert g.snapshot().base > 0
+
+
+@pytest.mark.parametrize("kind", ["coarse_first", "grouped"])
+def test_a_pattern_that_must_know_its_length_is_refused_without_one(kind):
+    model = make(2, **PATTERNS[kind], window=None, stride=None)
     with pytest.raises(ModelError, match="must know its length"):
         model.stream("piano")
     g = model.stream("piano", form=Form(15))
-    run(g, 15)
-    assert g.tokens.shape == (K, 15)
+    run(g, 3)
+    fresh = model.stream(seed=0, form=Form(15))
+    fresh.restore(Snapshot.from_bytes(g.snapshot().to_bytes()))
+    run(g, 12), run(fresh, 12)
+    assert g.tokens.shape == (K, 15) and torch.equal(g.tokens, fresh.tokens)
 
 
 def test_generate_gives_what_the_stream_of_that_length_gives(model):

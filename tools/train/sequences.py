@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from descant.model.lm.inputs import LmInputs
-from descant.model.patterns import Pattern, make_pattern
+from descant.model.patterns import Pattern, pattern_of
 from descant.model.spec import LmSpec
 
 from .render import HOP, SAMPLE_RATE
@@ -124,8 +124,9 @@ def draw_batch(
     a stream with finite context sees itself. Models with windows, or a pattern that is not the delay, learn
     whole pieces, and from the columns that the pattern calls learned: those before it drains.
     """
-    pattern = make_pattern(spec.pattern, spec.n_codebooks, spec.delays, spec.flattening)
-    whole = spec.window is not None or spec.pattern not in ("delay", "parallel")
+    pattern = pattern_of(spec)
+    from_the_first = spec.pattern not in ("delay", "parallel") or spec.flatten_first or spec.empty_initial
+    whole = spec.window is not None or from_the_first
     if whole:  # pieces from their first column on, as a window is run
         n_controls = _frames_within(pattern, n_columns + 1)
         heard = np.array([pattern.control_frame(c, n_controls) for c in range(n_columns)])
