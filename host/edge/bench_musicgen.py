@@ -20,7 +20,8 @@ from descant.host.edge.bench import append, check_log
 from descant.host.edge.bench_bars import MusicgenFigures
 from descant.host.edge.bench_plot import can_plot, plot
 from descant.host.edge.bench_tables import show
-from descant.host.edge.parity_oracle import SMALL, WORDS, Size, need_transformers
+from descant.host.edge.parity_oracle import WORDS, need_transformers
+from descant.host.edge.parity_sizes import SMALL, Size
 from descant.host.edge.settings import apply_threads, ask_for_priority, available_cores, bench_log
 from descant.host.edge.whole import check_writable, unwritable
 

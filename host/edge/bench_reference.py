@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from descant.host.edge import parity_oracle as oracle
-from descant.host.edge.parity_oracle import Size
+from descant.host.edge.parity_sizes import Size
 from descant.model.sampling import Sampling
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from descant.host.edge import parity_oracle as oracle
-from descant.host.edge.parity_oracle import Size
+from descant.host.edge.parity_sizes import Size
 from descant.host.errors import HostError
 
 _TIED = "text_encoder.encoder.embed_tokens.weight"  # the same as text_encoder.shared.weight

@@ -17,7 +17,10 @@ Out = Annotated[Path | None, typer.Option("--json", help="Also write the figures
 def eval_parity(
     size: Annotated[
         list[str] | None,
-        typer.Option(help="tiny, odd or musicgen-small (minutes, 8 GB); may be given several times."),
+        typer.Option(
+            help="tiny, odd, musicgen-small (minutes, 6 GB), musicgen-melody (longer, 9 GB), "
+            "full (both of these); may be given several times."
+        ),
     ] = None,
     out: Out = None,
 ) -> None:

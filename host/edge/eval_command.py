@@ -23,12 +23,13 @@ from descant.host.errors import HostError
 def parity(sizes: list[str], out: Path | None) -> None:
     """Thread: main. Print the parity table; raise HostError if a row is out of its tolerance."""
     from descant.host.edge.parity import Row, report
-    from descant.host.edge.parity_oracle import SIZES
+    from descant.host.edge.parity_sizes import FULL, SIZES
 
+    sizes = list(dict.fromkeys(name for size in sizes for name in (FULL if size == "full" else (size,))))
     unknown = [size for size in sizes if size not in SIZES]
     if unknown:
         raise HostError(
-            f"There is no size {unknown[0]!r}; allowed: {', '.join(SIZES)}.",
+            f"There is no size {unknown[0]!r}; allowed: {', '.join(SIZES)}, full.",
             "Nothing was compared.",
             "Choose one of these.",
         )

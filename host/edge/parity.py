@@ -1,11 +1,13 @@
 """`descant eval parity`: whether MusicGen and EnCodec here are the reference's functions, in figures.
 
 Each check builds the reference with random weights, saves it as its own library does, loads the folder as a
-user would, and compares. Nothing here knows how either is made.
+user would, and compares. Nothing here knows how either is made. The reference says all that it is asked
+before ours is loaded, and is gone by then: at full size there is memory for one of them.
 """
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +19,10 @@ import torch
 from torch import Tensor
 
 from descant.host.edge import parity_oracle as oracle
-from descant.host.edge.parity_oracle import Size
+from descant.host.edge.parity_sizes import CODECS, SIZES, Size
 from descant.model import MusicModel, Sampling, load_model
 from descant.model.checkpoints import load_codec
+from descant.model.columns import Form
 from descant.model.conditions.prefix_chroma import PrefixChroma
 from descant.model.lm.inputs import LmInputs
 
@@ -65,18 +68,31 @@ def unequal(ours: Tensor, theirs: Tensor) -> float:
     return float((ours != theirs).sum())
 
 
+Compare = Callable[[MusicModel], Iterator[Row]]  # what the reference said, to be held against a model
+
+
 def musicgen_rows(size: Size, family: str, frames: int | None = None) -> Iterator[Row]:
     """Every check of one family at one size; frames: to generate, default the size's own."""
     melody, stereo = FAMILIES[family]
-    theirs = oracle.make_musicgen(size, melody, stereo)
     name = f"{family}, {size.name}"
     with tempfile.TemporaryDirectory(prefix="descant-parity-") as folder:
-        model = load_model(str(oracle.save(theirs, Path(folder) / "model", tokenizer=True)))
-    yield from _codec_of(model, theirs, name)
-    yield _text(model, theirs, name)
-    yield from _logits(model, theirs, size, name, melody)
-    frames = size.frames if frames is None else frames
+        theirs = oracle.make_musicgen(size, melody, stereo)
+        saved = oracle.save(theirs, Path(folder) / "model", tokenizer=True)
+        heard = list(_questions(theirs, size, name, melody, size.frames if frames is None else frames))
+        del theirs
+        gc.collect()
+        model = load_model(str(saved))
+    for compare in heard:
+        yield from compare(model)
+
+
+def _questions(theirs: Any, size: Size, name: str, melody: bool, frames: int) -> Iterator[Compare]:
+    """All that the reference is asked."""
+    yield _codec_of(theirs, name)
+    yield _text(theirs, name)
     chroma = _chroma(size) if melody else None
+    for tune in (None, chroma) if melody else (None,):
+        yield _logits(theirs, size, name, tune)
     cases: list[tuple[str, str | None, float, Tensor | None]] = [
         ("guided", "warm piano and slow drums", 3.0, chroma),
         ("unguided", "drums", 1.0, chroma),
@@ -84,9 +100,9 @@ def musicgen_rows(size: Size, family: str, frames: int | None = None) -> Iterato
     if melody:
         cases.append(("guided, text alone", "warm piano", 3.0, None))
     for what, prompt, guidance, tune in cases:
-        yield from _greedy(model, theirs, name, what, prompt, guidance, tune, frames)
+        yield _greedy(theirs, name, what, prompt, guidance, tune, frames)
     if not melody:  # transformers' melody models take no audio to go on from
-        yield _continued(model, theirs, name, frames)
+        yield _continued(theirs, name, frames)
 
 
 def codec_rows(form: str, config: dict[str, Any], seconds: float) -> Iterator[Row]:
@@ -131,12 +147,12 @@ def report(sizes: list[str], progress: Callable[[str], None]) -> list[Row]:
     oracle.need_transformers()
     rows: list[Row] = []
     for size in sizes:
-        for family in FAMILIES if size != oracle.SMALL.name else ("text",):
+        for family in SIZES[size].families:
             began = time.monotonic()
-            rows += musicgen_rows(oracle.SIZES[size], family)
+            rows += musicgen_rows(SIZES[size], family)
             progress(f"{family}, {size}: {time.monotonic() - began:.0f} s")
     rows += chroma_rows()
-    for form, config in oracle.CODECS.items():
+    for form, config in CODECS.items():
         began = time.monotonic()
         rows += codec_rows(form, config, 1.3)
         progress(f"EnCodec {form}: {time.monotonic() - began:.0f} s")
@@ -146,52 +162,63 @@ def report(sizes: list[str], progress: Callable[[str], None]) -> list[Row]:
 # The checks
 
 
-def _codec_of(model: MusicModel, theirs: Any, name: str) -> Iterator[Row]:
-    spec = model.spec
-    wave = _noise(1, spec.channels, 40 * spec.hop_length + 7)
-    codec = theirs.audio_encoder
+def _codec_of(theirs: Any, name: str) -> Compare:
+    codec, channels = theirs.audio_encoder, theirs.config.decoder.audio_channels
+    wave = _noise(1, channels, 40 * codec.config.hop_length + 7)
     bandwidth = codec.config.target_bandwidths[-1]
     with torch.inference_mode():
-        sides = [wave[:, c : c + 1] for c in range(spec.channels)]
+        sides = [wave[:, c : c + 1] for c in range(channels)]
         codes = [codec.encode(side, bandwidth=bandwidth).audio_codes[0] for side in sides]
         waves = torch.cat([codec.decode(side[None], [None]).audio_values for side in codes], dim=1)
     expected = torch.stack(codes, dim=2).flatten(1, 2)
-    yield Row(name, "codec: codes", unequal(model.codec.encode(wave), expected), 0, "codes")
-    yield Row(name, "codec: wave", relative(model.codec.decode(expected), waves), WAVES, "peak")
-    yield Row(name, "codec: streamed against whole", _streamed(model.codec, expected), STREAMS, "peak")
+
+    def compare(model: MusicModel) -> Iterator[Row]:
+        yield Row(name, "codec: codes", unequal(model.codec.encode(wave), expected), 0, "codes")
+        yield Row(name, "codec: wave", relative(model.codec.decode(expected), waves), WAVES, "peak")
+        streamed = _streamed(model.codec, expected)
+        yield Row(name, "codec: streamed against whole", streamed, STREAMS, "peak")
+
+    return compare
 
 
-def _text(model: MusicModel, theirs: Any, name: str) -> Row:
+def _text(theirs: Any, name: str) -> Compare:
     prompt = "warm piano and bright strings"
     ids, _ = oracle.ids_of([prompt])
     with torch.inference_mode():
         expected = theirs.text_encoder(input_ids=ids).last_hidden_state[0]
-    states = model.encode_text(prompt)
-    assert states is not None
-    return Row(name, "text states", relative(states.states, expected), STATES, "peak")
+
+    def compare(model: MusicModel) -> Iterator[Row]:
+        states = model.encode_text(prompt)
+        assert states is not None
+        yield Row(name, "text states", relative(states.states, expected), STATES, "peak")
+
+    return compare
 
 
-def _logits(model: MusicModel, theirs: Any, size: Size, name: str, melody: bool) -> Iterator[Row]:
+def _logits(theirs: Any, size: Size, name: str, tune: Tensor | None) -> Compare:
     prompts = ["warm piano and slow drums", "drums"]  # one is padded
-    columns, n_codebooks = 40, model.spec.n_codebooks
+    columns, n_codebooks = 40, theirs.config.decoder.num_codebooks
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randint(0, size.cardinality + 1, (2, n_codebooks, columns), generator=draw)
     ids, mask = oracle.ids_of(prompts)
-    for tune in [None, _chroma(size)] if melody else [None]:
-        given = {} if tune is None else {"input_features": tune.expand(2, -1, -1)}
-        flat = tokens.reshape(-1, columns)
+    given = {} if tune is None else {"input_features": tune.expand(2, -1, -1)}
+    flat = tokens.reshape(-1, columns)
+    with torch.inference_mode():
+        logits = theirs(input_ids=ids, attention_mask=mask, decoder_input_ids=flat, **given).logits
+    expected = logits.view(2, n_codebooks, -1, size.cardinality)[:, :, -columns:].clone()
+
+    def compare(model: MusicModel) -> Iterator[Row]:
+        plain = model.conditions(prompts)
+        controls = {} if tune is None else {"melody": tune.expand(2, -1, -1)}
         with torch.inference_mode():
-            expected = theirs(input_ids=ids, attention_mask=mask, decoder_input_ids=flat, **given).logits
-            expected = expected.view(2, n_codebooks, -1, size.cardinality)[:, :, -columns:]
-            plain = model.conditions(prompts)
-            controls = {} if tune is None else {"melody": tune.expand(2, -1, -1)}
             got = model.lm(tokens, LmInputs(plain.text, plain.text_mask, controls))
         what = "logits, two prompts, one padded" + (", a melody" if tune is not None else "")
         yield Row(name, what, relative(got, expected), LOGITS, "peak")
 
+    return compare
+
 
 def _greedy(
-    model: MusicModel,
     theirs: Any,
     name: str,
     what: str,
@@ -199,37 +226,40 @@ def _greedy(
     guidance: float,
     tune: Tensor | None,
     frames: int,
-) -> Iterator[Row]:
+) -> Compare:
     expected = oracle.greedy_codes(theirs, prompt, frames, guidance, tune)
     sampling = Sampling(temperature=0.0, guidance=guidance)
     given: dict[str, Any] = {} if tune is None else {"melody": tune}
-    wave = model.generate(prompt, seconds=frames / model.spec.frame_rate, sampling=sampling, **given)
-    stream = model.stream(prompt, sampling=sampling, form=_whole(model, frames), max_rewind=0, **given)
-    streamed = torch.cat([stream.step() for _ in range(frames)], dim=-1)
-    label = f"greedy codes, {frames} frames, {what}"
-    yield Row(name, label, unequal(stream.tokens, expected), 0, "codes")
-    offline = model.codec.decode(stream.tokens[None])[0]
-    yield Row(name, f"streamed wave against whole, {what}", relative(streamed, offline), STREAMS, "peak")
-    yield Row(name, f"generate against stream, {what}", relative(wave, streamed), 0, "peak")
+
+    def compare(model: MusicModel) -> Iterator[Row]:
+        wave = model.generate(prompt, seconds=frames / model.spec.frame_rate, sampling=sampling, **given)
+        form = Form(frames, drain=True)
+        stream = model.stream(prompt, sampling=sampling, form=form, max_rewind=0, **given)
+        streamed = torch.cat([stream.step() for _ in range(frames)], dim=-1)
+        label = f"greedy codes, {frames} frames, {what}"
+        yield Row(name, label, unequal(stream.tokens, expected), 0, "codes")
+        offline = model.codec.decode(stream.tokens[None])[0]
+        yield Row(name, f"streamed wave against whole, {what}", relative(streamed, offline), STREAMS, "peak")
+        yield Row(name, f"generate against stream, {what}", relative(wave, streamed), 0, "peak")
+
+    return compare
 
 
-def _continued(model: MusicModel, theirs: Any, name: str, frames: int) -> Row:
-    kept = frames // 3
-    wave = _noise(1, model.spec.channels, kept * model.spec.hop_length)
+def _continued(theirs: Any, name: str, frames: int) -> Compare:
+    kept, codec = frames // 3, theirs.config.audio_encoder
+    wave = _noise(1, theirs.config.decoder.audio_channels, kept * codec.hop_length)
     expected = oracle.greedy_codes(theirs, "warm piano", frames, 3.0, wave=wave)
-    clip = (wave[0], model.spec.sample_rate)
-    form = _whole(model, frames)
-    stream = model.stream("warm piano", sampling=GREEDY, form=form, prompt=clip, max_rewind=0)
-    for _ in range(frames):
-        stream.step()
-    label = f"greedy codes, {frames} frames, going on from {kept} of audio"
-    return Row(name, label, unequal(stream.tokens, expected), 0, "codes")
 
+    def compare(model: MusicModel) -> Iterator[Row]:
+        clip = (wave[0], model.spec.sample_rate)
+        form = Form(frames, drain=True)
+        stream = model.stream("warm piano", sampling=GREEDY, form=form, prompt=clip, max_rewind=0)
+        for _ in range(frames):
+            stream.step()
+        label = f"greedy codes, {frames} frames, going on from {kept} of audio"
+        yield Row(name, label, unequal(stream.tokens, expected), 0, "codes")
 
-def _whole(model: MusicModel, frames: int) -> Any:
-    from descant.model.columns import Form
-
-    return Form(frames, drain=True)
+    return compare
 
 
 def _streamed(codec: Any, codes: Tensor) -> float:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import torch
 
-from descant.host.edge import bench_bars, bench_musicgen, parity_oracle
+from descant.host.edge import bench_bars, bench_musicgen, parity_sizes
 from descant.host.edge.bench_bars import MusicgenFigures
 from descant.host.edge.bench_memory import measure_memory
 from descant.host.edge.bench_musicgen import Course, MusicgenEntry
@@ -21,7 +21,7 @@ from descant.host.edge.bench_weights import write_folder
 from descant.host.errors import HostError
 from descant.model import Sampling, load_model
 
-COURSE = Course(parity_oracle.TINY, (0.5, 5.0, 10.0), 1, 5, (1, 4), 0.6, 0.2)
+COURSE = Course(parity_sizes.TINY, (0.5, 5.0, 10.0), 1, 5, (1, 4), 0.6, 0.2)
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_bars_say_yes_and_no_and_what_was_not_measured_is_not_reached(tmp_path: 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_random_weights_load_and_a_child_tells_its_memory(tmp_path: Path) -> None:
-    write_folder(parity_oracle.TINY, tmp_path)
+    write_folder(parity_sizes.TINY, tmp_path)
     model = load_model(str(tmp_path), "fp32")
     assert model.spec.lm.dim == 32 and model.spec.lm.window == 1500
     wave = model.generate("warm piano", seconds=0.2)
@@ -94,12 +94,12 @@ def test_random_weights_load_and_a_child_tells_its_memory(tmp_path: Path) -> Non
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_reference_stays_at_its_context_and_draws_a_column() -> None:
-    reference = Reference(parity_oracle.TINY, torch.bfloat16, 5, Sampling())
+    reference = Reference(parity_sizes.TINY, torch.bfloat16, 5, Sampling())
     for context in (2, 40):
         reference.at(context)
         for _ in range(3):
             drawn = reference.step()
-            assert drawn.shape == (4, 1) and int(drawn.max()) < parity_oracle.TINY.cardinality
+            assert drawn.shape == (4, 1) and int(drawn.max()) < parity_sizes.TINY.cardinality
             assert reference._cache.get_seq_length() == context
             reference.back()
 
@@ -115,7 +115,7 @@ def test_without_transformers_three_lines_say_so(monkeypatch: pytest.MonkeyPatch
 def test_a_full_disk_is_told_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    size = replace(parity_oracle.TINY, spread=0.1)
+    size = replace(parity_sizes.TINY, spread=0.1)
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(HostError, match="GB"):

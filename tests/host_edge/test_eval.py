@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from descant.host.edge import eval_command, eval_kernels, parity, parity_oracle
 from descant.host.edge.eval_kernels import forced_steps, own_piece, random_piece
 from descant.host.edge.eval_windows import measure
 from descant.host.edge.outliers import LOUD, same_function
+from descant.host.edge.parity_sizes import FULL, SIZES, TINY
 from descant.host.errors import HostError
 from descant.model import ModelError, load_model
 from descant.model.kernels.build import CACHE_VARIABLE, COMPILER_VARIABLE, load
@@ -23,10 +25,10 @@ from descant.model.kernels.build import CACHE_VARIABLE, COMPILER_VARIABLE, load
 @pytest.mark.parametrize("size", ["tiny", "odd"])
 def test_a_saved_model_is_the_reference(family: str, size: str) -> None:
     """The issue of trust: codes, waves, states, logits and 200 frames of greedy codes, by folder."""
-    rows = list(parity.musicgen_rows(parity_oracle.SIZES[size], family))
+    rows = list(parity.musicgen_rows(SIZES[size], family))
     assert [row for row in rows if not row.passed] == []
     checks = {row.check for row in rows}
-    frames = parity_oracle.SIZES[size].frames
+    frames = SIZES[size].frames
     assert {f"greedy codes, {frames} frames, guided", f"greedy codes, {frames} frames, unguided"} <= checks
 
 
@@ -38,9 +40,14 @@ def test_a_melody_is_heard_as_the_reference_hears_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_musicgen_small_is_the_reference_at_its_full_shape() -> None:
-    rows = list(parity.musicgen_rows(parity_oracle.SMALL, "text"))
+@pytest.mark.parametrize(
+    ("size", "family"), [(size, family) for size in FULL for family in SIZES[size].families]
+)
+def test_musicgen_is_the_reference_at_its_full_shape(size: str, family: str) -> None:
+    """musicgen-small and musicgen-melody, mono and stereo, with fewer frames of the large ones."""
+    rows = list(parity.musicgen_rows(SIZES[size], family, None if family == "text" else 12))
     assert [row for row in rows if not row.passed] == []
+    assert {family for size in FULL for family in SIZES[size].families} == set(parity.FAMILIES)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -64,8 +71,8 @@ def test_the_table_shows_a_difference_and_the_command_fails(
         return codec
 
     monkeypatch.setattr(parity_oracle, "make_codec", changed)
-    monkeypatch.setattr(parity_oracle, "CODECS", {"32 kHz": parity_oracle.TINY.codec})
-    monkeypatch.setattr(parity, "FAMILIES", {})
+    monkeypatch.setattr(parity, "CODECS", {"32 kHz": TINY.codec})
+    monkeypatch.setattr(parity, "SIZES", {"tiny": replace(TINY, families=())})
     with pytest.raises(HostError, match="1 of 9 checks are out of tolerance"):
         eval_command.parity(["tiny"], tmp_path / "rows.json")
     assert "differs" in capsys.readouterr().out
@@ -74,7 +81,7 @@ def test_the_table_shows_a_difference_and_the_command_fails(
 
 
 def test_an_unknown_size_is_refused() -> None:
-    with pytest.raises(HostError, match="allowed: tiny, odd, musicgen-small"):
+    with pytest.raises(HostError, match="allowed: tiny, odd, musicgen-small, musicgen-melody, full"):
         eval_command.parity(["huge"], None)
 
 
