@@ -8,45 +8,21 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from descant.host.errors import PresetError
-from descant.host.progression import (
-    CHORDS_ALLOWED,
-    MAX_BARS_PER_CHORD,
-    MAX_CHORDS,
-    Progression,
-    pitch_classes,
-)
+from descant.host.misread import allowed_in, choices_in, did_you_mean, misread
+from descant.host.parameters import PARAMETERS as PARAMETERS
+from descant.host.preset_checks import Source, check_bindings
+from descant.host.progression import CHORDS_ALLOWED, MAX_BARS_PER_CHORD, MAX_CHORDS, Progression
+from descant.host.toml_places import Path
 
 MAX_PROMPT_CHARS = 2000
 MAX_PRESET_CHARS = 1_000_000
-
-# name -> (lowest, highest, what it does): the numbers a controller or a parameter event may move.
-PARAMETERS: dict[str, tuple[float, float, str]] = {
-    "temperature": (0.0, 2.0, "sharpness of sampling; 0 always takes the likeliest"),
-    "guidance": (1.0, 8.0, "how hard the prompt and the melody pull; 1 is off"),
-    "guidance_every": (1.0, 16.0, "at every how many-th step guidance runs; what it adds holds between them"),
-    "guidance_fall": (0.0, 60.0, "seconds in which guidance falls to 1 after a trigger; 0 lets it stay"),
-    "top_k": (1.0, 4096.0, "how many tokens may be chosen"),
-    "top_p": (0.0, 1.0, "how much probability may be chosen; 0 is off"),
-    "melody": (0.0, 1.0, "strength of the hummed melody; 0 lets it go"),
-    "chords": (0.0, 1.0, "strength of the held chord or the progression; 0 lets it go"),
-    "beat": (0.0, 1.0, "strength of the beat grid; 0 lets it go"),
-    "quantise": (
-        0.0,
-        6.0,
-        "where pads start: 0 as the preset says, 1 off, 2 beat, 3 bar, 4 2, 5 4, 6 8 bars",
-    ),
-    "transition": (0.0, 3.0, "how pads start: 0 as the preset says, 1 morph, 2 cut, 3 fade"),
-    "xy": (0.0, 1.0, "how much of the pads 0..3 is in the words, mixed by x and y; 0 leaves the last pad's"),
-    "x": (0.0, 1.0, "from the pads 0 and 2 to the pads 1 and 3"),
-    "y": (0.0, 1.0, "from the pads 0 and 1 to the pads 2 and 3"),
-}
 
 QUANTISES = ("", "off", "beat", "bar", "2 bars", "4 bars", "8 bars")
 """What the parameter `quantise` means; empty: what the preset says."""
@@ -169,24 +145,26 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def parse_preset(text: str, file: str = "preset") -> Preset:
     """Read one preset from TOML text; `file` is only named in errors, its stem is the default name.
 
-    Errors: PresetError with file, line or field, and what is allowed there.
+    Errors: PresetError with file, line, column and field, what is allowed there, and what may have been
+    meant.
     """
+    source = Source(file, text)
     if len(text) > MAX_PRESET_CHARS:
-        raise _refused(file, f"{len(text)} characters", f"at most {MAX_PRESET_CHARS} are read")
+        raise source.refused(f"{len(text)} characters", f"at most {MAX_PRESET_CHARS} are read")
     if _DEEP_KEY.search(text):
-        raise _refused(file, "a key has more than 64 levels", "a preset needs three at most")
+        raise source.refused("a key has more than 64 levels", "a preset needs three at most")
     try:
         raw = tomllib.loads(text)
     except RecursionError:
-        raise _refused(file, "it is nested too deeply", "a preset needs three levels at most") from None
+        raise source.refused("it is nested too deeply", "a preset needs three levels at most") from None
     except ValueError as error:  # TOMLDecodeError is one, and so is a number of thousands of digits
-        raise _refused(file, f"not TOML: {error}", "correct that line") from None
+        raise source.not_toml(str(error)) from None
     raw.setdefault("name", re.split(r"[/\\]", file)[-1].removesuffix(".toml"))
     try:
         preset = msgspec.convert(raw, Preset, strict=True)
     except msgspec.ValidationError as error:
-        raise _explained(file, text, str(error)) from None
-    _check_bindings(preset, file, text)
+        raise _explained(source, raw, str(error)) from None
+    check_bindings(preset, source)
     return preset
 
 
@@ -199,122 +177,52 @@ def find_preset(presets: Mapping[str, Preset], name: str) -> Preset:
     if name not in presets:
         names = ", ".join(presets)
         raise PresetError(
-            f"no preset is named {name[:80]!r}", "the current preset stays", f"use one of: {names}"
+            f"no preset is named {name[:80]!r}",
+            "the current preset stays",
+            f"{did_you_mean(name, presets)}use one of: {names}",
         )
     return presets[name]
 
 
-def _check_bindings(preset: Preset, file: str, text: str) -> None:
-    for kind in ("key", "program"):
-        bound = [getattr(row, kind) for row in preset.prompts if getattr(row, kind) is not None]
-        twice = next((number for number in bound if bound.count(number) > 1), None)
-        if twice is not None:
-            raise _refused(
-                file, f"{kind} {twice} is bound to two prompts", "give each prompt its own", kind, text
-            )
-    for index, row in enumerate(preset.prompts):
-        if row.stop == bool(row.text.strip()):
-            problem = f"prompts[{index}] has {'both text and stop' if row.stop else 'no text'}"
-            raise _refused(file, problem, 'write text = "..." or stop = true', "text", text, index)
-    _check_chords(preset, file, text)
-    if preset.commit_ms >= preset.lead_ms:
-        problem = f"commit_ms {preset.commit_ms:g} is not below lead_ms {preset.lead_ms:g}"
-        raise _refused(file, problem, "commit_ms must be smaller than lead_ms", "commit_ms", text)
-    rows = [(f"cc.{number}", number, row) for number, row in preset.cc.items()]
-    if preset.bend is not None:
-        rows.append(("bend", "0", preset.bend))
-    for field, number, controller in rows:
-        if int(number) > 127:
-            raise _refused(file, f"{field}: no such controller", "controllers are 0..127", field, text)
-        if controller.parameter not in PARAMETERS:
-            allowed = ", ".join(PARAMETERS)
-            raise _refused(
-                file, f"{field}: no parameter {controller.parameter!r}", f"use one of: {allowed}", field, text
-            )
-        low, high, _ = PARAMETERS[controller.parameter]
-        if not all(low <= end <= high for end in controller.range):
-            problem = f"{field}: range {list(controller.range)} leaves {controller.parameter}"
-            raise _refused(file, problem, f"both ends must lie in {low:g}..{high:g}", field, text)
+def _explained(source: Source, raw: dict[str, Any], message: str) -> PresetError:
+    """msgspec's message, with its place, the allowed values spelled out, and what may have been meant."""
+    wrong = misread(raw, Preset, message)
+    if not wrong.unknown or wrong.owner is None:
+        field = wrong.field if wrong.owner is not None else str(wrong.path[0]) if wrong.path else ""
+        hint = _allowed(wrong.owner, field, _at(raw, wrong.path))
+        return source.refused(f"{wrong.shown or 'preset'}: {wrong.problem}", hint, wrong.path)
+    fields = wrong.owner.__struct_fields__
+    tables = {
+        "[sampling]": SamplingRow,
+        "[[prompts]]": PromptSlot,
+        "the first lines, above all tables": Preset,
+    }
+    home = next((name for name, form in tables.items() if wrong.field in form.__struct_fields__), None)
+    hint = f"it belongs into {home}; " if home else did_you_mean(wrong.field, fields)
+    problem = f"unknown field {wrong.field[:80]!r}"
+    return source.refused(problem, f"{hint}fields here: {', '.join(fields)}", wrong.path, key=True)
 
 
-def _check_chords(preset: Preset, file: str, text: str) -> None:
-    rows: list[tuple[str, int | None, tuple[str, ...]]] = [("chords", None, preset.chords)]
-    rows += [(f"prompts[{i}].chords", i, row.chords or ()) for i, row in enumerate(preset.prompts)]
-    for field, index, names in rows:
-        if index is not None and names and preset.prompts[index].stop:
-            raise _refused(file, f"{field}: a stop has no chords", "leave them out", "chords", text, index)
-        for name in names:
-            try:
-                pitch_classes(name)
-            except PresetError as error:
-                raise _refused(file, f"{field}: {error.what}", error.do, "chords", text, index) from None
+def _at(raw: Any, path: Path) -> Any:
+    """What stands at a path; None for nothing."""
+    for step in path:
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
 
 
-def _explained(file: str, text: str, message: str) -> PresetError:
-    """msgspec's message, with the place as a line and the allowed values spelled out."""
-    problem, _, path = message.partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    row = re.match(r"prompts\[(\d+|\.\.\.)\]", path)
-    index = int(row.group(1)) if row and row.group(1).isdigit() else None
-    owner: type[msgspec.Struct] = Preset
-    if path.startswith("prompts"):
-        owner = PromptSlot
-    elif path.startswith("sampling"):
-        owner = SamplingRow
-    elif path.startswith(("cc", "bend")):
-        owner = ControllerRow
-    unknown = re.search(r"unknown field `([^`]*)`", problem)
-    field = unknown.group(1) if unknown else re.sub(r"\[.*", "", path.split(".")[-1])
-    if unknown:
-        return _refused(
-            file,
-            f"unknown field {field!r}",
-            f"fields here: {', '.join(owner.__struct_fields__)}",
-            field,
-            text,
-            index,
-        )
-    return _refused(file, f"{path or 'preset'}: {problem}", _allowed(field), field, text, index)
-
-
-def _allowed(field: str) -> str:
+def _allowed(owner: type[msgspec.Struct] | None, field: str, value: Any) -> str:
+    """What may stand in a field, and what may have been meant by the value that does."""
     hints = {
         "quantise": 'allowed: "off", "beat", "bar", "2 bars" .. "99 bars"',
-        "transition": 'allowed: "morph", "cut", "fade"',
-        "keys": 'allowed: "triggers", "chords"',
-        "hum": 'allowed: "bar", "now"',
-        "hum_align": 'allowed: "start", "grid"',
         "chords": f"{CHORDS_ALLOWED}; at most {MAX_CHORDS}",
-        "bars_per_chord": f"allowed: 1..{MAX_BARS_PER_CHORD}",
-        "gone": 'allowed: "fade", "hold"',
-        "denominator": "allowed: 1, 2, 4, 8, 16, 32",
         "name": "allowed: lower-case letters, digits and hyphens, at most 64",
         "parameter": f"allowed: {', '.join(PARAMETERS)}",
+        "cc": "a controller is a table of its own, such as [cc.74], with a number 0..127",
     }
-    return hints.get(field, "correct the value as the message says")
-
-
-def _refused(
-    file: str, problem: str, do: str, field: str = "", text: str = "", index: int | None = None
-) -> PresetError:
-    line = _line_of(text, field, index) if field else None
-    place = f"{file}, line {line}" if line else file
-    return PresetError(f"{place}: {problem}", "the other presets are loaded as usual", do)
-
-
-def _line_of(text: str, field: str, index: int | None) -> int | None:
-    """The line that sets `field`, within the index-th [[prompts]] table if given; None if it cannot be
-    told.
-    """
-    lines = text.splitlines()
-    starts = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*prompts\s*\]\]", line)]
-    first, last = 0, len(lines)
-    if index is not None and index < len(starts):
-        first = starts[index]
-        last = starts[index + 1] if index + 1 < len(starts) else len(lines)
-    name = re.escape(field.split(".")[-1])
-    patterns: Iterable[str] = (rf"^\s*(?:[\w.]*\.)?\"?{name}\"?\s*=", rf"^\s*\[\s*{re.escape(field)}\s*\]")
-    for number in range(first, last):
-        if any(re.match(pattern, lines[number]) for pattern in patterns):
-            return number + 1
-    return first + 1 if index is not None and index < len(starts) else None
+    words = QUANTISES[1:] if field == "quantise" else choices_in(owner, field) if owner else ()
+    meant = did_you_mean(value, words) if isinstance(value, str) else ""
+    rule = allowed_in(owner, field) if owner else ""
+    return meant + hints.get(field, f"allowed: {rule}" if rule else "correct the value as the message says")

@@ -105,47 +105,62 @@ def test_defaults_and_bindings():
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "hint"),
+    ("text", "place", "hint"),
     [
-        ("tempo = 90\nfoo = 1\n" + SLOT, "line 2", "fields here: name, description, tempo"),
-        ("tempo = 5\n" + SLOT, "line 1", "tempo"),
-        ("tempo = nan\n" + SLOT, "line 1", "tempo"),
-        ('tempo = "fast"\n' + SLOT, "line 1", "float"),
-        ('quantise = "bars"\n' + SLOT, "line 1", '"2 bars"'),
-        ('transition = "jump"\n' + SLOT, "line 1", '"morph", "cut", "fade"'),
-        (SLOT + "key = 200\n", "line 3", "127"),
-        (SLOT + SLOT + "kee = 20\n", "line 5", "fields here: text, key, program"),
-        (SLOT + "key = 3\n" + SLOT + "key = 3\n", "line 3", "bound to two prompts"),
-        (SLOT + "stop = true\n", "line 2", "stop"),
-        ('[[prompts]]\ntext = " "\n', "line 2", "no text"),
-        ('[[prompts]]\ntext = "' + "x" * 2001 + '"\n', "line 2", "2000"),
-        (SLOT + '[cc.1]\nparameter = "cutoff"\nrange = [0, 1]\n', "line 3", ", ".join(PARAMETERS)),
-        (SLOT + '[cc.1]\nparameter = "top_p"\nrange = [0, 5]\n', "line 3", "0..1"),
-        (SLOT + '[cc.128]\nparameter = "top_p"\nrange = [0, 1]\n', "line 3", "0..127"),
-        ("lead_ms = 100\ncommit_ms = 100\n" + SLOT, "line 2", "smaller than lead_ms"),
-        ("tempo = \n" + SLOT, "line 1", "not TOML"),
-        ("prompts = []\n", "line 1", "length >= 1"),
-        ('name = "No Spaces!"\n' + SLOT, "line 1", "lower-case"),
-        ('chords = ["C", "H"]\n' + SLOT, "line 1", "a root A..G, # or b if wanted"),
-        ('chords = ["Cmin"]\n' + SLOT, "line 1", "m, 7, maj7, m7, dim, sus4, 5"),
-        ('chords = ["C", 5]\n' + SLOT, "line 1", "maj7"),
-        ('chords = "C"\n' + SLOT, "line 1", "maj7"),
-        ("chords = [" + '"C",' * 65 + "]\n" + SLOT, "line 1", "at most 64"),
-        ("bars_per_chord = 0\n" + SLOT, "line 1", "allowed: 1..8"),
-        ("bars_per_chord = 9\n" + SLOT, "line 1", "allowed: 1..8"),
-        ("bars_per_chord = 1.5\n" + SLOT, "line 1", "allowed: 1..8"),
-        (SLOT + SLOT + 'chords = ["c"]\n', "line 5", "prompts[1].chords: no chord is named 'c'"),
-        (SLOT + "bars_per_chord = 99\n", "line 3", "allowed: 1..8"),
-        (SLOT + '[[prompts]]\nstop = true\nchords = ["C"]\n', "line 5", "a stop has no chords"),
-        ("sampling = {temperature = 9.0}\n" + SLOT, "my.toml", "2.0"),
+        ("tempo = 90\nfoo = 1\n" + SLOT, "line 2, column 1", "fields here: name, description, tempo"),
+        ("tempo = 5\n" + SLOT, "line 1, column 9", "allowed: a number 20..400"),
+        ("tempo = nan\n" + SLOT, "line 1, column 9", "allowed: a number 20..400"),
+        ('tempo = "fast"\n' + SLOT, "line 1, column 9", "float"),
+        ('quantise = "bars"\n' + SLOT, "line 1, column 12", '"2 bars"'),
+        ('transition = "jump"\n' + SLOT, "line 1, column 14", '"cut", "fade", "morph"'),
+        (SLOT + "key = 200\n", "line 3, column 7", "127"),
+        (SLOT + SLOT + "kee = 20\n", "line 5, column 1", "fields here: text, key, program"),
+        (SLOT + "key = 3\n" + SLOT + "key = 3\n", "line 6, column 7", "bound to two prompts"),
+        (SLOT + "stop = true\n", "line 2, column 8", "stop"),
+        ('[[prompts]]\ntext = " "\n', "line 2, column 8", "no text"),
+        ('[[prompts]]\ntext = "' + "x" * 2001 + '"\n', "line 2, column 8", "2000"),
+        (SLOT + '[cc.1]\nparameter = "cutoff"\nrange = [0, 1]\n', "line 4, column 13", ", ".join(PARAMETERS)),
+        (SLOT + '[cc.1]\nparameter = "top_p"\nrange = [0, 5]\n', "line 5, column 13", "0..1"),
+        (SLOT + '[cc.128]\nparameter = "top_p"\nrange = [0, 1]\n', "line 3, column 1", "0..127"),
+        ("lead_ms = 100\ncommit_ms = 100\n" + SLOT, "line 2, column 13", "smaller than lead_ms"),
+        ("tempo = \n" + SLOT, "line 1, column 9", "not TOML"),
+        ("prompts = []\n", "line 1, column 11", "length >= 1"),
+        ('name = "No Spaces!"\n' + SLOT, "line 1, column 8", "lower-case"),
+        ('chords = ["C", "H"]\n' + SLOT, "line 1, column 16", "a root A..G, # or b if wanted"),
+        ('chords = ["Cmin"]\n' + SLOT, "line 1, column 11", "m, 7, maj7, m7, dim, sus4, 5"),
+        ('chords = ["C", 5]\n' + SLOT, "line 1, column 16", "maj7"),
+        ('chords = "C"\n' + SLOT, "line 1, column 10", "maj7"),
+        ("chords = [" + '"C",' * 65 + "]\n" + SLOT, "line 1, column 10", "at most 64"),
+        ("bars_per_chord = 0\n" + SLOT, "line 1, column 18", "allowed: a whole number 1..8"),
+        ("bars_per_chord = 9\n" + SLOT, "line 1, column 18", "allowed: a whole number 1..8"),
+        ("bars_per_chord = 1.5\n" + SLOT, "line 1, column 18", "allowed: a whole number 1..8"),
+        (SLOT + SLOT + 'chords = ["c"]\n', "line 5, column 11", "prompts[1].chords: no chord is named 'c'"),
+        (SLOT + "bars_per_chord = 99\n", "line 3, column 18", "allowed: a whole number 1..8"),
+        (SLOT + '[[prompts]]\nstop = true\nchords = ["C"]\n', "line 5, column 1", "a stop has no chords"),
+        ("sampling = {temperature = 9.0}\n" + SLOT, "line 1, column 27", "2.0"),
+        (SLOT + "[cc.7]\nparameter = 'top_k'\nrange = [1, 'x']\n", "line 5, column 13", "cc.7"),
+        (SLOT + "[cc.7]\nrange = [1, 2]\n", "line 3, column 1", "parameter"),
+        (SLOT + "[cc.wheel]\nparameter = 'x'\nrange = [0, 1]\n", "line 3, column 1", "[cc.74]"),
+        (SLOT + 'bend = { parameter = "xy", range = [0] }\n', "line 3, column 1", "unknown field 'bend'"),
+        ("temperature = 1.0\n" + SLOT, "line 1, column 1", "it belongs into [sampling]; fields"),
+        (SLOT + "tempo = 100\n", "line 3, column 1", "it belongs into the first lines, above all tables"),
+        ("Tempo = 100\n" + SLOT, "line 1, column 1", 'did you mean "tempo"?'),
+        ('transition = "Fades"\n' + SLOT, "line 1, column 14", 'did you mean "fade"?'),
+        (
+            SLOT + '[cc.1]\nparameter = "temprature"\nrange = [0, 1]\n',
+            "line 4",
+            'did you mean "temperature"?',
+        ),
+        ('name = "unended\n' + SLOT, "line 1, column 16", "not TOML"),
+        ("chords = [", "line 1, column 11", "not TOML"),
     ],
 )
-def test_every_mistake_is_named(text, line, hint):
+def test_every_mistake_is_named(text, place, hint):
     with pytest.raises(PresetError) as caught:
         parse_preset(text, "my.toml")
     message = str(caught.value)
     assert len(message.splitlines()) == 3
-    assert "my.toml" in message and line in message and hint in message, message
+    assert message.startswith(f"my.toml, {place}") and hint in message, message
 
 
 @pytest.mark.parametrize(
@@ -184,6 +199,8 @@ def test_find_preset():
     assert find_preset(presets, "").name == "a" and find_preset(presets, "b").name == "b"
     with pytest.raises(PresetError, match="a, b"):
         find_preset(presets, "c")
+    with pytest.raises(PresetError, match='did you mean "jazz-club"'):
+        find_preset({"jazz-club": Preset(name="jazz-club")}, "Jazz club")
     with pytest.raises(PresetError):
         find_preset({}, "")
 
