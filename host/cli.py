@@ -328,6 +328,31 @@ def presets_check(file: Annotated[Path, typer.Argument(readable=False)]) -> None
     check_preset(file)
 
 
+@presets_app.command("audition")
+def presets_audition(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Presets by name; none: all of them.")
+    ] = None,
+    pads: Annotated[
+        list[int] | None, typer.Option("--pad", min=0, max=127, help="Only this pad; may be given again.")
+    ] = None,
+    bars: Annotated[int, typer.Option(min=1, max=64, help="How long to listen to each pad.")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, max=16, help="How many seeds of each pad.")] = 2,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=_file, metavar="DIR", help="Write WAVs, pictures, a CSV."),
+    ] = None,
+    model: Model = "embedded",
+    threads: Threads = 0,
+    presets: PresetFolders = [],  # noqa: B006
+) -> None:
+    """Play some bars of every pad, offline, and measure what can be heard: is it good, is it its own?"""
+    from descant.host.edge.audition_command import Request, run
+
+    folders = tuple(map(str, presets))
+    run(Request(tuple(names or ()), tuple(pads or ()), bars, seeds, out, model, threads, folders))
+
+
 @models_app.command("list")
 def models_list() -> None:
     """The models Descant knows and those on this machine."""

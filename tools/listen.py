@@ -10,12 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from descant.host.heard import (
+    FRAME_RATE,
+    Array,
+    Samples,
+    attacks,
+    bands,
+    centroid,
+    chroma,
+    decibels,
+    flux,
+    rms,
+    spectrogram,
+)
 from tools.hum_synth import HumNote, sounding
-from tools.take import Take, Wave
-
-Array = NDArray[np.float64]
-FRAME_RATE = 50.0  # frames per second of every measure
-PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+from tools.take import Take
 
 
 @dataclass(frozen=True)
@@ -56,61 +65,6 @@ class Following:
         return float(self.by_shift[1:].mean())
 
 
-def spectrogram(wave: Wave, sample_rate: int, window: int = 4096) -> tuple[Array, Array]:
-    """Magnitudes [F, bins] (Hann, centred, FRAME_RATE frames a second) and the bins' frequencies in Hz."""
-    hop = sample_rate / FRAME_RATE
-    n_frames = max(1, int(len(wave) / hop))
-    padded = np.pad(wave.astype(np.float64), (window // 2, window // 2 + int(hop) + 1))
-    shape = np.hanning(window)
-    out = np.empty((n_frames, window // 2 + 1))
-    for first in range(0, n_frames, 256):
-        last = min(n_frames, first + 256)
-        starts = np.round((np.arange(first, last) + 0.5) * hop).astype(int)
-        rows = np.stack([padded[s : s + window] for s in starts])
-        out[first:last] = np.abs(np.fft.rfft(rows * shape, axis=1))
-    return out * (2.0 / shape.sum()), np.asarray(np.fft.rfftfreq(window, 1.0 / sample_rate), np.float64)
-
-
-def bands(
-    magnitudes: Array, frequencies: Array, n_bands: int = 96, low: float = 40.0, high: float = 15000.0
-) -> Array:
-    """Energies in dB in bands evenly spaced in pitch, [F, n_bands], floor -120 dB."""
-    edges = np.geomspace(low, min(high, float(frequencies[-1])), n_bands + 1)
-    power = np.concatenate([np.zeros((len(magnitudes), 1)), np.cumsum(magnitudes**2, axis=1)], axis=1)
-    step = float(frequencies[1])
-    at = np.clip(
-        edges / step + 0.5, 0, power.shape[1] - 1
-    )  # between bins: the low bands are narrower than one
-    lower = np.floor(at).astype(int)
-    part = at - lower
-    upper = np.minimum(lower + 1, power.shape[1] - 1)
-    cumulative = power[:, lower] * (1 - part) + power[:, upper] * part
-    return np.asarray(10 * np.log10(np.maximum(np.diff(cumulative, axis=1), 1e-12)))
-
-
-def chroma(magnitudes: Array, frequencies: Array, low: float = 100.0, high: float = 2200.0) -> Array:
-    """Energy by pitch class, [F, 12], each row of length 1 (zeros when silent). C is 0.
-
-    Only peaks of the spectrum count, each at its interpolated frequency, so that leakage and noise do not.
-    """
-    out = np.zeros((len(magnitudes), 12))
-    inner = magnitudes[:, 1:-1]
-    peak = (inner > magnitudes[:, :-2]) & (inner >= magnitudes[:, 2:])
-    peak &= inner > 0.02 * magnitudes.max(axis=1, keepdims=True)
-    peak &= inner > 1e-5
-    frames, bins = np.nonzero(peak)
-    bins = bins + 1
-    left, middle, right = (np.log(magnitudes[frames, bins + d] + 1e-12) for d in (-1, 0, 1))
-    offset = 0.5 * (left - right) / np.minimum(left - 2 * middle + right, -1e-9)
-    frequency = (bins + np.clip(offset, -0.5, 0.5)) * float(frequencies[1])
-    keep = (frequency > low) & (frequency < high)
-    key = 69 + 12 * np.log2(frequency[keep] / 440.0)
-    nearest = np.round(key)
-    weight = magnitudes[frames[keep], bins[keep]] * np.exp(-(((key - nearest) / 0.3) ** 2))
-    np.add.at(out, (frames[keep], nearest.astype(int) % 12), weight)
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
-
-
 def agreement(rows: Array, pitch_classes: NDArray[np.int64]) -> Array:
     """Mean cosine between chroma rows [F, 12] and one-hot notes [F] (-1: none) moved up by 0..11 semitones,
     [12]."""
@@ -143,7 +97,7 @@ def follow(take: Take) -> Following:
     return Following(by_shift, float(np.mean(other)) if other else float("nan"), frames)
 
 
-def heard_notes(wave: Wave, sample_rate: int, shortest: float = 0.08) -> list[HumNote]:
+def heard_notes(wave: Samples, sample_rate: int, shortest: float = 0.08) -> list[HumNote]:
     """The notes of a recording of one voice, [n]: pitch classes only, all in the octave of middle C.
 
     Frames 35 dB below the loudest are rests; stretches shorter than `shortest` seconds join what is around
@@ -174,18 +128,9 @@ def measure_sections(take: Take) -> list[SectionMeasure]:
     for section in take.sections:
         wave = take.mono(section.start, section.end)
         magnitudes, frequencies = spectrogram(wave, take.sample_rate, 2048)
-        power = magnitudes**2
-        centroid = float((power.sum(axis=0) * frequencies).sum() / max(power.sum(), 1e-12))
-        level = (
-            20 * np.log10(max(1e-6, float(np.sqrt(np.mean(wave.astype(np.float64) ** 2)))))
-            if len(wave)
-            else -120
-        )
+        level = decibels(rms(wave))
         rows = bands(magnitudes, frequencies, 48)
-        flux = np.maximum(np.diff(rows, axis=0), 0).mean(axis=1)
-        usual = flux.mean() + flux.std() if len(flux) else 0.0  # a section of one frame has none
-        peaks = (flux[1:-1] > flux[:-2]) & (flux[1:-1] >= flux[2:]) & (flux[1:-1] > usual)
-        onsets = float(peaks.sum()) / max(1e-9, len(wave) / take.sample_rate)
+        onsets = len(attacks(flux(rows))) / max(1e-9, len(wave) / take.sample_rate)
         half = len(rows) // 2
         own = _distance(rows[:half], rows[half:])
         heard_both = before is not None and level > -60 and out[-1].level > -60
@@ -195,7 +140,11 @@ def measure_sections(take: Take) -> list[SectionMeasure]:
         heard = [value for value in follows if np.isfinite(value)]
         out.append(
             SectionMeasure(
-                float(level), centroid, onsets, float(np.mean(heard)) if heard else float("nan"), moved
+                level,
+                centroid(magnitudes, frequencies),
+                onsets,
+                float(np.mean(heard)) if heard else float("nan"),
+                moved,
             )
         )
         before = rows

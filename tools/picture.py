@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tools.listen import FRAME_RATE, PITCH_CLASSES, Following, SectionMeasure, bands, chroma, spectrogram
+from descant.host.heard import FRAME_RATE, PITCH_CLASSES, bands, chroma, spectrogram
+from tools.listen import Following, SectionMeasure
 from tools.take import Take
 
 INK, FAINT, PAPER, PANEL = "#e8e6e3", "#8b8f98", "#14161b", "#1b1e25"

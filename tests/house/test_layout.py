@@ -86,6 +86,7 @@ def test_what_is_imported_is_declared() -> None:
     oracle = {  # extras: what parity and speed are measured against, and what draws the bench's picture
         "host/edge/parity_oracle.py": {"transformers"},
         "host/edge/bench_plot.py": {"matplotlib"},
+        "host/edge/audition_picture.py": {"matplotlib"},
     }
     for name in python_files(*PACKAGES):
         for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):

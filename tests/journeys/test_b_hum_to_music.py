@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from descant.host.heard import chroma, spectrogram
 from descant.plugin_bridge import wire
 from tests.journeys.stage import BAR, RATE, Heard, clip, first_difference, pad, perform, transport
 from tools.hum_synth import HumNote, hum, sounding
-from tools.listen import agreement, chroma, spectrogram
+from tools.listen import agreement
 
 HUM_RATE = 32000
 START = [transport(tempo=120.0), pad(36, 2000)]  # bars of two seconds; music from bar 1

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from descant.host.heard import bands, chroma, spectrogram
 from tools.hum_synth import HumNote, hum, sounding
-from tools.listen import agreement, bands, chroma, follow, measure_sections, spectrogram
+from tools.listen import agreement, follow, measure_sections
 from tools.make_performance import melody
 from tools.take import Section, Take
 
