@@ -128,6 +128,24 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """How much of the pads 0..5 is in the words, by weight 0..1; all 0: as the parameters xy, x and y say."""
+
+    at_sample: int
+    pad_0: float = 0.0
+    pad_1: float = 0.0
+    pad_2: float = 0.0
+    pad_3: float = 0.0
+    pad_4: float = 0.0
+    pad_5: float = 0.0
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """One for each of those pads."""
+        return self.pad_0, self.pad_1, self.pad_2, self.pad_3, self.pad_4, self.pad_5
+
+
+@dataclass(frozen=True)
 class KeyPrompt:
     """The words that a key 0..127 plays from now on; "": what the preset says of it. Nothing starts by it."""
 
@@ -243,6 +261,7 @@ HostEvent = (
     | Parameter
     | Prompt
     | KeyPrompt
+    | Mix
     | PresetChange
     | TransportEvent
     | Capture

@@ -6,13 +6,15 @@ Knows nothing about time or audio.
 from __future__ import annotations
 
 from descant.host.errors import EventError
-from descant.host.events import KeyPrompt, Prompt
+from descant.host.events import KeyPrompt, Mix, Prompt
 from descant.host.preset import MAX_PROMPT_CHARS, QUANTISES, TRANSITIONS, Preset, PromptSlot, Transition
 from descant.host.progression import Progression
 from descant.host.trigger import OF_KEY
 
 CHOICES = ("quantise", "transition", "xy", "x", "y")  # parameters that move what is here
 _WHOLE = ("quantise", "transition")
+_WEIGHT = "weight of "  # before a pad's number, among what was chosen
+_MIXED = 6  # pads that can be weighed
 _FINENESS = 64  # steps of a weight: a ride of x or y that moves less changes nothing
 
 
@@ -64,13 +66,27 @@ class Pads:
         """Set one of CHOICES."""
         self.chosen[name] = float(round(value)) if name in _WHOLE else value
 
-    def mix(self) -> tuple[tuple[str, float], ...]:
-        """What of the pads 0..3 is heard beside the last pad's words: (words, weight), below 1 in all.
+    def weigh(self, event: Mix) -> None:
+        """Weights for the first pads. Errors: EventError; nothing has changed then."""
+        if not all(0.0 <= weight <= 1.0 for weight in event.weights):
+            raise EventError(
+                f"{event.weights} are no weights of pads"[:200],
+                "the mix and the music go on unchanged",
+                "send weights in 0..1",
+            )
+        self.chosen.update({f"{_WEIGHT}{number}": weight for number, weight in enumerate(event.weights)})
 
-        A pad that is missing or a stop leaves its share to the others.
+    def mix(self) -> tuple[tuple[str, float], ...]:
+        """What of the first pads is heard beside the last pad's words: (words, weight), at most 1 in all.
+
+        Pads that were weighed go by their weights, else 0..3 by xy, x and y. One that is missing or a stop
+        leaves its share to the others.
         """
         amount, x, y = (self.chosen.get(name, 0.0) for name in ("xy", "x", "y"))
-        corners = ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)
+        corners: tuple[float, ...] = ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)
+        weighed = tuple(self.chosen.get(f"{_WEIGHT}{number}", 0.0) for number in range(_MIXED))
+        if any(weighed):
+            amount, corners = 1.0, weighed
         weights: dict[str, float] = {}
         for text, row, corner in zip(self.texts, self.preset.prompts, corners, strict=False):
             if not row.stop and corner:

@@ -17,6 +17,7 @@ from descant.host.events import (
     Heartbeat,
     HostEvent,
     KeyPrompt,
+    Mix,
     Mode,
     PresetChange,
     Prompt,
@@ -124,6 +125,11 @@ class Score:
             case KeyPrompt():
                 self.pads.word_key(event)
                 return Outcome()
+            case Mix():
+                self.pads.weigh(event)
+                at = self._set_on_grid(max(event.at_sample, changeable))
+                self._remix(at)
+                return Outcome(at_once=at)
             case PresetChange():
                 return self._change_preset(event, changeable)
             case Capture():
@@ -213,8 +219,7 @@ class Score:
         """Continuous numbers move on a grid of two frames, so that a ride of a controller costs few
         rewinds.
         """
-        grid = 2 * self._frame
-        at = -(-earliest // grid) * grid
+        at = self._set_on_grid(earliest)
         if name in CHOICES:
             self.pads.choose(name, value)
             self._remix(at)
@@ -223,6 +228,11 @@ class Score:
             self.schedule.edit(at, "falls_from", at)
         self.schedule.edit(at, field_of(name), round(value) if name in WHOLE else value)
         return at
+
+    def _set_on_grid(self, earliest: int) -> int:
+        """The first place on the grid of continuous numbers, not before a sample."""
+        grid = 2 * self._frame
+        return -(-earliest // grid) * grid
 
     def _start(self, slot: int, at_sample: int, changeable: int) -> Outcome:
         """A trigger: on its line, by its transition; it takes back what earlier triggers wanted there or

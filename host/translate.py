@@ -23,6 +23,7 @@ from descant.host.events import (
     HostOutput,
     KeyPrompt,
     MeterOut,
+    Mix,
     Mode,
     NotedOut,
     NoteOff,
@@ -105,6 +106,9 @@ def to_event(message: wire.Message) -> HostEvent:
             return Prompt(at, message.slot, message.text)
         case wire.KeyPrompt():
             return KeyPrompt(at, message.key, message.text)
+        case wire.Mix():
+            mixed = (message.pad_0, message.pad_1, message.pad_2, message.pad_3, message.pad_4, message.pad_5)
+            return Mix(at, *mixed)
         case wire.Preset():
             return PresetChange(at, message.name)
         case wire.Transport():

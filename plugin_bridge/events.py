@@ -5,7 +5,7 @@ Knows nothing about sockets or threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,8 @@ from descant.plugin_bridge import wire
 from descant.plugin_bridge.errors import Code, WireError
 from descant.plugin_bridge.fields import Wave
 
+MIXED = 6
+"""The most pads that are mixed."""
 MAX_CAPTURE_SAMPLES = 2**23
 """Samples per channel of one clip: 175 s at 48 kHz."""
 
@@ -88,6 +90,18 @@ class Events:
     def key_prompt(self, text: str, key: int, at_sample: int | None = None) -> bool:
         """Let a key play words of its own (up to 2000 characters); "" gives it back to the preset."""
         return self.tell(wire.KeyPrompt(key, text, at_sample=self._when(at_sample)))
+
+    def mix(self, shares: Sequence[float], at_sample: int | None = None) -> bool:
+        """How much of the pads 0..5 is in the words, by weight 0..1; all 0: as x and y say."""
+        padded = [*shares, *[0.0] * (MIXED - len(shares))]
+        if len(padded) > MIXED:
+            raise WireError(
+                Code.RANGE,
+                f"{len(shares)} pads cannot be mixed.",
+                "Nothing was sent; the music goes on as it was.",
+                f"Give at most {MIXED} weights.",
+            )
+        return self.tell(wire.Mix(*padded, at_sample=self._when(at_sample)))
 
     def preset(self, name: str, at_sample: int | None = None) -> bool:
         """Change to the named preset."""

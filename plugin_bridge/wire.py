@@ -84,6 +84,7 @@ __all__ = [
     "KeyPrompt",
     "Message",
     "Meter",
+    "Mix",
     "Mode",
     "NoteOff",
     "NoteOn",
@@ -315,6 +316,19 @@ class KeyPrompt(Message, frozen=True, eq=False):
 
     key: Midi
     text: Annotated[str, Text(0, MAX_PROMPT)] = ""
+
+
+@row(28, "bridge")
+class Mix(Message, frozen=True, eq=False):
+    """How much of each of the pads 0..5 is in the words from now on, by weight, in the place of what the
+    parameters xy, x and y say; all 0: what those say. A pad that is missing or a stop is passed over."""
+
+    pad_0: Annotated[float, f32(0, 1)] = 0.0
+    pad_1: Annotated[float, f32(0, 1)] = 0.0
+    pad_2: Annotated[float, f32(0, 1)] = 0.0
+    pad_3: Annotated[float, f32(0, 1)] = 0.0
+    pad_4: Annotated[float, f32(0, 1)] = 0.0
+    pad_5: Annotated[float, f32(0, 1)] = 0.0
 
 
 @row(32, "host")

@@ -35,6 +35,7 @@ enum descant_type {
     DESCANT_CAPTURE = 25,
     DESCANT_BEND = 26,
     DESCANT_KEY_PROMPT = 27,
+    DESCANT_MIX = 28,
     DESCANT_AUDIO = 32,
     DESCANT_PLAN = 33,
     DESCANT_METER = 34,
@@ -215,6 +216,16 @@ struct descant_key_prompt {
     uint8_t key; /* 0 to 127 */
 };
 
+/* mix, from bridge. How much of each of the pads 0..5 is in the words from now on, by weight, in the place of what the parameters xy, x and y say; all 0: what those say. A pad that is missing or a stop is passed over. */
+struct descant_mix {
+    float pad_0; /* 0 to 1 */
+    float pad_1; /* 0 to 1 */
+    float pad_2; /* 0 to 1 */
+    float pad_3; /* 0 to 1 */
+    float pad_4; /* 0 to 1 */
+    float pad_5; /* 0 to 1 */
+};
+
 /* audio, from host. Audio addressed by the header's at_sample, at the client's rate. A later epoch replaces the earlier audio from its first sample on. wave: [C, n] float32, full scale 1.0. Then 1 raw part(s): wave. */
 struct descant_audio {
     uint32_t epoch; /* 0 to 4294967295 */
@@ -284,6 +295,7 @@ static_assert(sizeof(descant_transport) == 36, "packed");
 static_assert(sizeof(descant_capture) == 19, "packed");
 static_assert(sizeof(descant_bend) == 3, "packed");
 static_assert(sizeof(descant_key_prompt) == 1, "packed");
+static_assert(sizeof(descant_mix) == 24, "packed");
 static_assert(sizeof(descant_audio) == 9, "packed");
 static_assert(sizeof(descant_plan) == 20, "packed");
 static_assert(sizeof(descant_meter) == 25, "packed");

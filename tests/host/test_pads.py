@@ -9,6 +9,7 @@ from descant.host.errors import EventError, HostError
 from descant.host.events import (
     FallbackOut,
     KeyPrompt,
+    Mix,
     NoteOn,
     Parameter,
     PresetChange,
@@ -69,6 +70,24 @@ def test_a_mix_is_the_corners_by_their_nearness(presets):
     assert pads.mix() == ((first, 0.375), (second, 0.125))
     pads.choose("y", 1.0)
     assert sum(weight for _, weight in pads.mix()) == 0.5
+
+
+def test_weighed_pads_are_mixed_by_their_weights_in_the_place_of_the_corners(presets, client):
+    pads = Pads(presets["pads"])
+    pads.choose("xy", 1.0)
+    first, second = (row.text for row in presets["pads"].prompts[:2])
+    pads.weigh(Mix(0, 0.2, 0.6))
+    assert pads.mix() == ((first, 0.25), (second, 0.75))
+    with pytest.raises(EventError, match="no weights"):
+        pads.weigh(Mix(0, 0.5, 1.5))
+    with pytest.raises(EventError, match="no weights"):
+        pads.weigh(Mix(0, float("nan")))
+    assert pads.mix() == ((first, 0.25), (second, 0.75))
+    pads.weigh(Mix(0))
+    assert pads.mix() == ((first, 1.0),)
+    player = client(seconds=2.0)
+    player.send(*SONG, Mix(24_000, 0.0, 1.0))
+    assert player.engine.session(1).score.schedule.scene(96_000).mix == ((second, 1.0),)
 
 
 def test_a_key_plays_its_own_words_before_the_presets_and_nothing_starts_by_them(client, play):
