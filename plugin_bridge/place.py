@@ -70,6 +70,12 @@ def check_free(endpoint: str) -> None:
         )
 
 
+def listens(endpoint: str) -> bool:
+    """Whether anybody listens at an ipc endpoint; False for other endpoints."""
+    path = _path(endpoint)
+    return path is not None and os.path.exists(path) and _answers(path)
+
+
 def _path(endpoint: str) -> str | None:
     """Where an ipc endpoint has a file; abstract names, wildcards and other transports have none."""
     path = endpoint.removeprefix("ipc://")

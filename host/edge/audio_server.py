@@ -110,8 +110,6 @@ class AudioServer:
             self._process.wait()
         if now - self._began < rest:
             return
-        self._let_go(self._process)
-        self.device, self.why = "", "the audio process was replaced"
         self.said.append(
             (
                 "The audio device stopped, or its process died.",
@@ -119,12 +117,25 @@ class AudioServer:
                 "Nothing: it comes back by itself when the device does.",
             )
         )
-        self.memory.sounding = self.memory.looking = 0
         self.restarts += 1
+        self._replace("the audio process was replaced")
+
+    def _replace(self, why: str) -> None:
+        """Another process in the place of one that has ended."""
+        self._let_go(self._process)
+        self.device, self.why = "", why
+        self.memory.sounding = self.memory.looking = 0
         self._in_a_row += 1
         self._process = self._started()
         self._began = self._beaten = time.monotonic()
         self._beat = self.memory.beat
+
+    def use(self, devices: tuple[str, ...]) -> None:
+        """Play through other devices (see AudioOrder) from now on; loops keep their place."""
+        self._order = msgspec.structs.replace(self._order, devices=devices)
+        self._process.kill()
+        self._process.wait()
+        self._replace("another device was chosen")
 
     def press(self, press: Press) -> None:
         """A press for the looper. Errors: LooperError."""

@@ -73,12 +73,12 @@ class Tick:
             memory.underruns += 1
         total[:] = made
         memory.note_heard(at, heard)
+        self._meter(0, heard)  # now: out may be the same memory
         looper.process(at, heard, total, made)
         if self._aligned:
             out[:] = total
         else:
             out[:] = 0.0
-        self._meter(0, heard)
         self._meter(1, out)
         if self._aligned:
             memory.stamp = 0  # so that nobody takes one block's place for another's time

@@ -92,6 +92,28 @@ class Live:
             self.takes.turn()
         self._tell()
 
+    @property
+    def timeline(self) -> Timeline:
+        """The song as it is followed now."""
+        return self._timeline
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The parameters that somebody has moved."""
+        return self._values
+
+    def do(self, wish: Do) -> None:
+        """What somebody without a controller wants, now."""
+        seconds = time.monotonic()
+        if wish.what.startswith("parameter "):
+            self._values[wish.what.removeprefix("parameter ")] = wish.value
+        self._do_all([wish], max(0, round(self.audio.position_at(seconds))), seconds)
+
+    def set_tempo(self, tempo: float) -> None:
+        """Quarter notes a minute, from now on."""
+        at = self._now()
+        self._follow(tempo, self._timeline.beat_at(at), at)
+
     def _start(self, tempo: float) -> None:
         self._timeline = Timeline.internal(self.audio.rate, tempo)
         self._follow(tempo, Fraction(0), self._now())

@@ -139,6 +139,11 @@ def default_endpoint() -> str:
     return f"ipc://{folder / 'host'}"
 
 
+def stage_endpoint() -> str:
+    """Where the stage of this user is, beside the host's default place."""
+    return f"{default_endpoint().removesuffix('host')}stage"
+
+
 def user_presets() -> Path:
     """The folder where a user keeps presets of their own."""
     return Path(platformdirs.user_config_dir(APP)) / "presets"

@@ -83,6 +83,15 @@ def test_only_the_edge_touches_threads_clocks_sockets_and_devices() -> None:
         assert not touched, f"{name} imports {sorted(touched)}"
 
 
+def test_only_the_window_knows_qt_and_it_knows_no_model() -> None:
+    for name in python_files(*PACKAGES):
+        if name.startswith("host/desktop/"):
+            foreign = reaches(ours(name), "descant.model", "descant.plugin_bridge")
+            assert not foreign, f"{name} imports {sorted(foreign)}: the window talks to the stage alone"
+        else:
+            assert not reaches(imports(name), "PySide6"), f"{name} imports Qt"
+
+
 def test_nobody_imports_tools_or_tests() -> None:
     for name in python_files(*PACKAGES):
         assert not reaches(imports(name), "tools", "tests"), name

@@ -87,6 +87,7 @@ def test_what_is_imported_is_declared() -> None:
         "host/edge/parity_oracle.py": {"transformers"},
         "host/edge/bench_plot.py": {"matplotlib"},
         "host/edge/audition_picture.py": {"matplotlib"},
+        **{name: {"PySide6"} for name in python_files("host") if name.startswith("host/desktop/")},
     }
     for name in python_files(*PACKAGES):
         for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):

@@ -1,0 +1,349 @@
+"""The stage: a live performance that no window owns. Host, audio, controllers and loops, and how they stand.
+
+One activity, the owner's, which never waits: hosts are started by their keeper, devices by the audio process.
+What windows want is done here and what they show is read here; they may come, hang and go.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from descant.host.controller import Binding, Do, check_binding
+from descant.host.edge import stage_words as words
+from descant.host.edge.audio_device import list_devices
+from descant.host.edge.audio_server import AudioServer
+from descant.host.edge.controller_files import load_profiles
+from descant.host.edge.host_keeper import HostKeeper
+from descant.host.edge.live import Live
+from descant.host.edge.loop_outlines import LoopOutlines
+from descant.host.edge.midi_ports import MidiPorts
+from descant.host.edge.preset_files import load_presets
+from descant.host.edge.stage_client import StageClient
+from descant.host.errors import HostError, PresetError
+from descant.host.preset import PARAMETERS, Preset, find_preset
+from descant.plugin_bridge import WireError
+
+TURN_SECONDS = 0.003
+CHANNELS = 2
+NOTICES = 12
+LATE_SECONDS = 2.0  # how long a gap is shown
+GREET_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class StageOrder:
+    """How to play; see `descant desktop`. endpoint: of a host that runs already, "" for one of our own."""
+
+    preset: str = ""
+    seed: int = 0
+    rate: int = 48000
+    block: int = 256
+    endpoint: str = ""
+    model: str = "embedded"
+    threads: int = 0
+    presets: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    midi: tuple[str, ...] = ()
+    controllers: tuple[str, ...] = ()
+
+
+class Stage:
+    """Thread: the owner's. Raises HostError when the presets, or a folder, cannot be used at all."""
+
+    def __init__(self, order: StageOrder) -> None:
+        self.order = order
+        self.ended = False
+        self._notices: deque[words.Notice] = deque(maxlen=NOTICES)
+        self._count = 0
+        self.presets = load_presets(order.presets, wanted=order.preset, on_broken=self._tell_error)
+        self.preset: Preset = find_preset(self.presets, order.preset)
+        self._texts = [row.text for row in self.preset.prompts]
+        profiles, broken = load_profiles(order.controllers)
+        for error in broken:
+            self._tell_error(error)
+        self._profiles = profiles
+        self.audio = AudioServer(order.rate, CHANNELS, devices=order.devices, block=order.block)
+        self.keeper = None if order.endpoint else HostKeeper(order.model, order.threads, order.presets)
+        endpoint = order.endpoint or (self.keeper.endpoint if self.keeper else "")
+        self.client = StageClient(
+            endpoint, order.rate, order.block, CHANNELS, name="descant desktop",
+            preset=self.preset.name, seed=order.seed,
+        )  # fmt: skip
+        self.ports = MidiPorts(order.midi)
+        self.live: Live | None = None
+        self.outlines = LoopOutlines(self.audio.memory)
+        self.shares: tuple[float, ...] = ()
+        self._furniture: words.Furniture | None = None
+        self._version = 0
+        self._devices = tuple(
+            words.Device(row.name, row.interface, row.inputs, row.outputs, row.sample_rate)
+            for row in list_devices()
+        )
+        self._greeted = 0.0
+        self._loading_error: HostError | None = None
+        self._gaps, self._gap_at = 0, -LATE_SECONDS
+        self._silenced = 0  # the sample at which everything was stopped
+
+    def turn(self) -> None:
+        """One look at everything."""
+        if self.live is None:
+            self._wait_for_host()
+        else:
+            self.live.turn()
+            gaps = self.audio.memory.underruns + self.client.underruns
+            if gaps != self._gaps:
+                self._gaps, self._gap_at = gaps, time.monotonic()
+        while self.client.seen_faults:
+            fault = self.client.seen_faults.popleft()
+            self._tell(fault.severity, fault.what, fault.still, fault.do)
+        error = self.keeper.error if self.keeper else None
+        if error is not None and error is not self._loading_error:
+            self._tell("error", error.what, error.still, error.do)
+        self._loading_error = error
+        self.outlines.turn()
+
+    def close(self) -> None:
+        """Everything ends, sound too."""
+        self.client.close()
+        self.ports.close()
+        if self.keeper is not None:
+            self.keeper.close()
+        self.audio.close()
+
+    @property
+    def sounding(self) -> bool:
+        """Whether somebody would miss it."""
+        playing = self._now_playing()
+        loops = any(slot.state not in ("empty", "stopped") for slot in self.audio.status)
+        return loops or (playing is not None and bool(playing.text)) or self.client.tone
+
+    def obey(self, asked: words.Asked) -> None:
+        """Do what a window wants; what cannot be is told in the next view."""
+        try:
+            self._obey(asked)
+        except (HostError, WireError) as error:
+            self._tell_error(error)
+
+    def view(self, look: words.Look) -> words.View:
+        """How things stand, and what is newer than the window knows."""
+        audio, client, meter = self.audio, self.client, self.client.seen_meter
+        memory = audio.memory
+        now = max(0, round(audio.position_at(time.monotonic())))
+        beat, bar, tempo, bar_beats = self._song(now)
+        phase, why = self._phase(now)
+        playing, waiting = self._now_playing(), self._waiting(now)
+        furniture = self.furniture()
+        return words.View(
+            phase=phase,
+            why=why[:200],
+            position=now,
+            tempo=tempo,
+            beat=beat,
+            bar=bar,
+            beats_a_bar=bar_beats,
+            commit_ms=self.preset.commit_ms,
+            slot=-1 if playing is None else playing.slot,
+            queued=-1 if waiting is None else waiting.slot,
+            shares=self.shares,
+            plan=self._coming(now),
+            meters=words.Meters(
+                lead_ms=meter.lead_ms if meter else 0.0,
+                real_time_factor=meter.real_time_factor if meter else 0.0,
+                load=meter.load if meter else 0.0,
+                eased=meter.eased if meter else 0,
+                control_delay_ms=meter.control_delay_ms_p50 if meter else 0.0,
+                underruns=memory.underruns + client.underruns,
+                xruns=memory.xruns,
+                restarts=audio.restarts,
+                inputs=_levels(memory.levels[0]),
+                outputs=_levels(memory.levels[1]),
+            ),
+            loops=audio.status,
+            loops_version=self.outlines.version,
+            outlines=self.outlines.newer_than(look.loops),
+            notices=tuple(self._notices),
+            device=audio.device,
+            device_why=audio.why,
+            device_rate=audio.device_rate,
+            tone=client.tone,
+            ports=self.ports.names,
+            values=dict(self.live.values) if self.live else {},
+            furniture=None if look.furniture == furniture.version else furniture,
+        )
+
+    def furniture(self) -> words.Furniture:
+        """What changes seldom."""
+        if self._furniture is not None:
+            return self._furniture
+        sampling = self.preset.sampling
+        self._version += 1
+        welcome = self.client.welcome
+        self._furniture = words.Furniture(
+            version=self._version,
+            preset=self.preset.name,
+            pads=tuple(
+                words.Pad(text, row.stop, -1 if row.key is None else row.key)
+                for row, text in zip(self.preset.prompts, self._texts)
+            ),
+            presets=tuple(
+                words.PresetRow(
+                    row.name, row.description, row.tempo, tuple(p.text for p in row.prompts if p.text)
+                )
+                for row in self.presets.values()
+            ),
+            devices=self._devices,
+            parameters={
+                name: (low, high, float(getattr(sampling, name, 1.0 if high == 1.0 else 0.0)))
+                for name, (low, high, _) in PARAMETERS.items()
+            },
+            rate=self.audio.rate,
+            block=self.audio.block,
+            model=welcome.model if welcome else "",
+        )
+        return self._furniture
+
+    # inside
+
+    def _obey(self, asked: words.Asked) -> None:
+        match asked:
+            case words.Ports():
+                if asked.tone is not None:
+                    self.client.tone = asked.tone
+                if asked.device is not None:
+                    self.audio.use((asked.device,) if asked.device else ())
+                return
+            case words.Quit():
+                self.ended = True
+                return
+        live = self.live
+        if live is None:
+            self._tell(
+                "info", "The host is not ready yet.", "Nothing was lost.", "Wait until the state says ready."
+            )
+            return
+        match asked:
+            case words.Act():
+                self._act(live, asked)
+            case words.Mix():
+                self.shares = asked.shares
+                self.client.mix(asked.shares)
+            case words.Choose():
+                self.preset = find_preset(self.presets, asked.preset)
+                self._texts = [row.text for row in self.preset.prompts]
+                self._furniture = None
+                self.client.preset(self.preset.name)
+                live.set_tempo(self.preset.tempo)
+            case words.Words():
+                if asked.slot < len(self._texts) and not self.preset.prompts[asked.slot].stop:
+                    self._texts[asked.slot] = asked.text.strip()
+                    self._furniture = None
+                self.client.prompt(asked.text, asked.slot)
+            case words.Tempo():
+                live.set_tempo(asked.tempo)
+
+    def _act(self, live: Live, act: words.Act) -> None:
+        try:
+            check_binding(Binding("note 0", act.what))
+        except ValueError as error:
+            raise HostError(f"{error}.", "The music goes on as it was.", "Use one of these.") from error
+        if act.what.startswith("slot ") and not 1 <= int(act.what.split()[1]) <= len(self._texts):
+            raise PresetError(
+                f"{self.preset.name} has no pad {act.what.split()[1]}.",
+                "The music goes on as it was.",
+                f"Use pads 1 to {len(self._texts)}.",
+            )
+        if act.what == "panic":
+            self._silenced = max(0, round(self.audio.position_at(time.monotonic())))
+            self.client.tone = False
+        live.do(Do(act.what, act.down, act.value))
+
+    def _wait_for_host(self) -> None:
+        """Until there is a host and time has begun: then the performance begins."""
+        self.audio.turn()
+        while self.audio.said:
+            self._tell("warning", *self.audio.said.popleft())
+        client, now = self.client, time.monotonic()
+        reachable = self.keeper is None or self.keeper.ready
+        if client.state == "closed" and reachable:
+            client.hello()
+            self._greeted = now
+        client.pump(0)
+        if client.state != "live" or not self.audio.fit.updates:
+            return
+        self._furniture = None
+        self.live = Live(client, self.audio, self.ports, self._profiles, self.preset.tempo, self._say)
+
+    def _say(self, line: str) -> None:
+        """What the live path tells: faults come with three lines on another way, the plan is shown."""
+        if re.match(r"bar [0-9.e+-]+: ", line):
+            return
+        if line.endswith("beats a minute") or line.count(". ") < 2:
+            self._tell("info", line, "", "")
+        elif not any(notice.what and line.startswith(notice.what) for notice in self._notices):
+            what, still, do = [*line.split(". ", 2), "", ""][:3]
+            self._tell("warning", f"{what}.", f"{still}." if still else "", do)
+
+    def _tell_error(self, error: HostError | WireError) -> None:
+        self._tell("error", error.what, error.still, error.do)
+
+    def _tell(self, severity: str, what: str, still: str, do: str) -> None:
+        self._count += 1
+        kind = severity if severity in ("info", "warning", "error") else "error"
+        lines = (line[:400] for line in (what, still, do))
+        self._notices.append(words.Notice(self._count, kind, *lines))  # type: ignore[arg-type]
+
+    def _song(self, now: int) -> tuple[float, int, float, int]:
+        """(beat, bar, tempo, beats a bar) at a sample."""
+        if self.live is None:
+            return 0.0, 0, self.preset.tempo, self.preset.numerator
+        grid = self.live.timeline.at(now)
+        beat = grid.beat_at(now)
+        return float(beat), int(grid.bar_at(now) // 1), float(grid.tempo), grid.numerator
+
+    def _slot_of(self, text: str) -> int:
+        if not text:
+            return -1
+        return next((i for i, known in enumerate(self._texts) if known == text), -1)
+
+    def _coming(self, now: int) -> tuple[words.Coming, ...]:
+        rows = [
+            words.Coming(plan.from_sample, plan.bar, plan.text, self._slot_of(plan.text))
+            for plan in self.client.plan
+        ]
+        past = [row for row in rows if row.at_sample <= now]
+        return (*past[-3:], *[row for row in rows if row.at_sample > now][:16])
+
+    def _now_playing(self) -> words.Coming | None:
+        now = max(0, round(self.audio.position_at(time.monotonic())))
+        past = [row for row in self._coming(now) if row.at_sample <= now]
+        if not past or (self._silenced > past[-1].at_sample and now >= self._silenced):
+            return None
+        return past[-1]
+
+    def _waiting(self, now: int) -> words.Coming | None:
+        return next((row for row in self._coming(now) if row.at_sample > now), None)
+
+    def _phase(self, now: int) -> tuple[words.Phase, str]:
+        if self.live is None:
+            if self.keeper is not None and self.keeper.error is not None:
+                return "lost", self.keeper.error.what
+            if not self.audio.fit.updates:
+                return "starting", "audio"
+            return "loading", "the model" if self.client.state == "closed" else "the session"
+        if self.client.state != "live":
+            return "lost", "the host does not answer; it is started again"
+        if self.client.seen_meter is not None and self.client.seen_meter.eased >= 4:
+            return "late", "the last bar is held"
+        if time.monotonic() - self._gap_at < LATE_SECONDS:
+            return "late", "a gap was heard"
+        playing = self._now_playing()
+        if playing is not None and playing.text:
+            return "generating", playing.text
+        return "ready", ""
+
+
+def _levels(rows: object) -> tuple[tuple[float, float, float], ...]:
+    return tuple((float(a), float(b), float(c)) for a, b, c in rows)  # type: ignore[attr-defined]

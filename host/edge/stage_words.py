@@ -1,0 +1,212 @@
+"""What the stage and its window say to each other: MessagePack on a local socket, a view for each look.
+
+The stage never speaks unasked, so nothing can pile up for a window that hangs. Knows nothing about sockets.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from descant.host.edge.audio_words import SlotWord
+
+VERSION = 1
+MAX_BYTES = 1 << 18
+"""Of one message, in either direction."""
+PLANE = 6
+"""The most prompts on the surface."""
+OUTLINE = 240
+"""Columns of a loop's outline."""
+
+Phase = Literal["starting", "loading", "ready", "generating", "late", "lost", "ended"]
+Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
+Line = Annotated[str, Meta(max_length=400)]
+Shares = Annotated[tuple[Unit, ...], Meta(max_length=PLANE)]
+
+
+class Look(msgspec.Struct, frozen=True, tag="look"):
+    """Asks for a view. furniture, loops: the versions that the window has; what is newer comes along."""
+
+    version: int = VERSION
+    furniture: int = -1
+    loops: int = -1
+
+
+class Act(msgspec.Struct, frozen=True, tag="act"):
+    """What a performer wants, in the words of a controller's bindings: "slot 2", "loop 3 press", "parameter
+    guidance", "panic", "tap". value: velocity 0..1, or the parameter's."""
+
+    what: Annotated[str, Meta(min_length=1, max_length=64)]
+    value: Annotated[float, Meta(ge=-1e6, le=1e6)] = 1.0
+    down: bool = True
+
+
+class Mix(msgspec.Struct, frozen=True, tag="mix"):
+    """How much of each of the first pads is heard, by weight; all 0: the last pad alone."""
+
+    shares: Shares
+
+
+class Choose(msgspec.Struct, frozen=True, tag="choose"):
+    """Another preset, by name; its tempo comes with it."""
+
+    preset: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Words(msgspec.Struct, frozen=True, tag="words"):
+    """Other words for a pad, counted from 0; they start, on its line."""
+
+    slot: Annotated[int, Meta(ge=0, le=127)]
+    text: Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+class Tempo(msgspec.Struct, frozen=True, tag="tempo"):
+    """Quarter notes a minute, from now on."""
+
+    tempo: Annotated[float, Meta(ge=20.0, le=400.0)]
+
+
+class Ports(msgspec.Struct, frozen=True, tag="ports"):
+    """Other devices: the audio device by (part of) its name, "" the default one; a test tone in it or not."""
+
+    device: Annotated[str, Meta(max_length=200)] | None = None
+    tone: bool | None = None
+
+
+class Quit(msgspec.Struct, frozen=True, tag="quit"):
+    """End the stage: no sound any more."""
+
+
+Asked = Look | Act | Mix | Choose | Words | Tempo | Ports | Quit
+
+
+class Pad(msgspec.Struct, frozen=True):
+    """A prompt of the preset. key: the MIDI note that plays it, or -1."""
+
+    text: str
+    stop: bool = False
+    key: int = -1
+
+
+class PresetRow(msgspec.Struct, frozen=True):
+    """A preset as the browser shows it."""
+
+    name: str
+    description: str
+    tempo: float
+    prompts: tuple[str, ...]
+
+
+class Device(msgspec.Struct, frozen=True):
+    """An audio device that could be played through. rate: its own, Hz."""
+
+    name: str
+    interface: str
+    inputs: int
+    outputs: int
+    rate: int
+
+
+class Furniture(msgspec.Struct, frozen=True):
+    """What changes seldom. pads: of the current preset. parameters: name, lowest, highest, now."""
+
+    version: int
+    preset: str
+    pads: tuple[Pad, ...]
+    presets: tuple[PresetRow, ...]
+    devices: tuple[Device, ...]
+    parameters: dict[str, tuple[float, float, float]]
+    rate: int
+    block: int
+    model: str
+
+
+class Coming(msgspec.Struct, frozen=True):
+    """A stretch of the plan: from a sample (bar, counted from 0) on these words; none: silence."""
+
+    at_sample: int
+    bar: float
+    text: str
+    slot: int = -1
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something to be told, in three lines. number: counts up."""
+
+    number: int
+    severity: Literal["info", "warning", "error"]
+    what: Line
+    still: Line
+    do: Line
+
+
+class Meters(msgspec.Struct, frozen=True):
+    """lead_ms: audio ahead of the playhead. real_time_factor: time to make / time it lasts, 0 while nothing
+    is made. eased: rung of the overload ladder. inputs, outputs: a (peak, held, clipped samples) for each
+    channel, linear."""
+
+    lead_ms: float = 0.0
+    real_time_factor: float = 0.0
+    load: float = 0.0
+    eased: int = 0
+    control_delay_ms: float = 0.0
+    underruns: int = 0
+    xruns: int = 0
+    restarts: int = 0
+    inputs: tuple[tuple[float, float, float], ...] = ()
+    outputs: tuple[tuple[float, float, float], ...] = ()
+
+
+class View(msgspec.Struct, frozen=True):
+    """How things stand. position: the sample heard now. beat: quarter notes since the start; bar: whole bars.
+    commit_ms: what lies nearer than that cannot change any more. slot: the pad that plays, queued: the one
+    that waits for its line; -1: none. outlines: of loops that changed, a level 0..255 a column.
+    """
+
+    phase: Phase
+    why: str = ""
+    position: int = 0
+    tempo: float = 120.0
+    beat: float = 0.0
+    bar: int = 0
+    beats_a_bar: int = 4
+    commit_ms: float = 0.0
+    slot: int = -1
+    queued: int = -1
+    shares: tuple[float, ...] = ()
+    plan: tuple[Coming, ...] = ()
+    meters: Meters = Meters()
+    loops: tuple[SlotWord, ...] = ()
+    loops_version: int = 0
+    outlines: dict[int, bytes] = {}
+    notices: tuple[Notice, ...] = ()
+    device: str = ""
+    device_why: str = ""
+    device_rate: int = 0
+    tone: bool = False
+    ports: tuple[str, ...] = ()
+    values: dict[str, float] = {}
+    furniture: Furniture | None = None
+
+
+_ASKED = msgspec.msgpack.Decoder(Asked)
+_VIEW = msgspec.msgpack.Decoder(View)
+_OUT = msgspec.msgpack.Encoder()
+
+
+def pack(word: Asked | View) -> bytes:
+    """A word as it travels."""
+    return _OUT.encode(word)
+
+
+def read_asked(data: bytes) -> Asked:
+    """What a window wants. Raises msgspec.MsgspecError naming the field."""
+    asked: Asked = _ASKED.decode(data)
+    return asked
+
+
+def read_view(data: bytes) -> View:
+    """What the stage shows. Raises msgspec.MsgspecError."""
+    return _VIEW.decode(data)
