@@ -10,6 +10,7 @@ import math
 import signal
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +71,13 @@ PresetFolders = Annotated[
     list[Path],
     typer.Option("--presets", readable=False, help="A further folder of preset files; may be given again."),
 ]
+
+
+class Themes(StrEnum):
+    """How the window can look."""
+
+    DARK = "dark"
+    CONTRAST = "high-contrast"
 
 
 def _file(text: str) -> Path:
@@ -301,6 +309,53 @@ def play(
             silent,
             tuple(map(str, presets)),
         )
+    )
+
+
+@app.command()
+def desktop(
+    preset: Annotated[str, typer.Option(help="Preset by name.")] = "",
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same music.")] = 0,
+    rate: Annotated[int, typer.Option(min=8000, max=384000, help="Sample rate of the timeline, Hz.")] = 48000,
+    block: Annotated[int, typer.Option(min=16, max=4096, help="Samples an audio block.")] = 256,
+    endpoint: Annotated[str, typer.Option(help="A running host; empty: one of the stage's own.")] = "",
+    model: Model = "embedded",
+    threads: Threads = 0,
+    presets: PresetFolders = [],  # noqa: B006
+    device: Annotated[
+        list[str], typer.Option(help="An audio device by (part of) its name; again: the next choice.")
+    ] = [],  # noqa: B006
+    midi_port: Annotated[
+        list[str], typer.Option(help="A MIDI port by (part of) its name; none: every port.")
+    ] = [],  # noqa: B006
+    controllers: Annotated[
+        list[Path], typer.Option(help="A further folder of controller profiles; may be given again.")
+    ] = [],  # noqa: B006
+    theme: Annotated[Themes | None, typer.Option(help="How it looks; remembered when changed there.")] = None,
+    scale: Annotated[int | None, typer.Option(min=100, max=200, help="Percent of the usual size.")] = None,
+    stage: Annotated[str, typer.Option(help="Where the sound is made: ipc://PATH; empty: your own.")] = "",
+) -> None:
+    """Open the window. The sound is made by a process of its own, which plays on when the window does not."""
+    from descant.host.edge.desktop_command import run
+    from descant.host.edge.stage import StageOrder
+
+    run(
+        StageOrder(
+            preset,
+            seed,
+            rate,
+            block,
+            endpoint,
+            model,
+            threads,
+            tuple(map(str, presets)),
+            tuple(device),
+            tuple(midi_port),
+            tuple(map(str, controllers)),
+        ),
+        stage,
+        theme.value if theme else None,
+        scale,
     )
 
 

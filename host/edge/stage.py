@@ -11,6 +11,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+import msgspec
+
 from descant.host.controller import Binding, Do, check_binding
 from descant.host.edge import stage_words as words
 from descant.host.edge.audio_device import list_devices
@@ -23,6 +25,7 @@ from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.preset_files import load_presets
 from descant.host.edge.stage_client import StageClient
 from descant.host.errors import HostError, PresetError
+from descant.host.plane import ring, shares
 from descant.host.preset import PARAMETERS, Preset, find_preset
 from descant.plugin_bridge import WireError
 
@@ -30,7 +33,7 @@ TURN_SECONDS = 0.003
 CHANNELS = 2
 NOTICES = 12
 LATE_SECONDS = 2.0  # how long a gap is shown
-GREET_SECONDS = 0.5
+BEGIN_SECONDS = 6.0  # in which the pad that the plane began with has found its line
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ class Stage:
         self.ports = MidiPorts(order.midi)
         self.live: Live | None = None
         self.outlines = LoopOutlines(self.audio.memory)
-        self.shares: tuple[float, ...] = ()
+        self.plane = words.Plane(ring(self._weighable), 0.5, 0.5, on=False)
+        self._begun = -BEGIN_SECONDS  # when the plane started the music
+        self._off_at: int | None = None  # the sample at which a pad takes the plane's place
         self._furniture: words.Furniture | None = None
         self._version = 0
         self._devices = tuple(
@@ -93,6 +98,7 @@ class Stage:
             self._wait_for_host()
         else:
             self.live.turn()
+            self._turn_plane(self.live)
             gaps = self.audio.memory.underruns + self.client.underruns
             if gaps != self._gaps:
                 self._gaps, self._gap_at = gaps, time.monotonic()
@@ -147,7 +153,8 @@ class Stage:
             commit_ms=self.preset.commit_ms,
             slot=-1 if playing is None else playing.slot,
             queued=-1 if waiting is None else waiting.slot,
-            shares=self.shares,
+            plane=self.plane,
+            shares=shares(self.plane.points, (self.plane.x, self.plane.y)) if self.plane.on else (),
             plan=self._coming(now),
             meters=words.Meters(
                 lead_ms=meter.lead_ms if meter else 0.0,
@@ -221,19 +228,23 @@ class Stage:
         live = self.live
         if live is None:
             self._tell(
-                "info", "The host is not ready yet.", "Nothing was lost.", "Wait until the state says ready."
+                "info",
+                "The host is not ready yet: that was not kept.",
+                "Loading goes on.",
+                "Press again when the state says ready.",
             )
             return
         match asked:
             case words.Act():
                 self._act(live, asked)
-            case words.Mix():
-                self.shares = asked.shares
-                self.client.mix(asked.shares)
+            case words.Plane():
+                live.values.update(x=asked.x, y=asked.y)
+                self._move(asked)
             case words.Choose():
                 self.preset = find_preset(self.presets, asked.preset)
                 self._texts = [row.text for row in self.preset.prompts]
                 self._furniture = None
+                self._move(words.Plane(ring(self._weighable), 0.5, 0.5, on=False))
                 self.client.preset(self.preset.name)
                 live.set_tempo(self.preset.tempo)
             case words.Words():
@@ -243,6 +254,49 @@ class Stage:
                 self.client.prompt(asked.text, asked.slot)
             case words.Tempo():
                 live.set_tempo(asked.tempo)
+
+    @property
+    def _weighable(self) -> int:
+        """How many of the first pads can be mixed; a stop among them is passed over."""
+        return min(words.PLANE, len(self._texts))
+
+    def _move(self, plane: words.Plane) -> None:
+        """Another point, or other places, on the plane."""
+        was, self.plane, self._off_at = self.plane, plane, None
+        if plane.on:
+            heard = shares(plane.points, (plane.x, plane.y))
+            self.client.mix(heard)
+            self._begin(heard)
+        elif was.on:
+            self.client.mix(())
+
+    def _begin(self, heard: tuple[float, ...]) -> None:
+        """Where there is silence, the plane starts the music by its nearest pad."""
+        now = time.monotonic()
+        playing = self._now_playing()
+        waiting = self._waiting(max(0, round(self.audio.position_at(now))))
+        if self.live is None or not heard or (playing and playing.text) or waiting:
+            return
+        if now - self._begun > BEGIN_SECONDS:
+            self._begun = now
+            self.live.do(Do(f"slot {heard.index(max(heard)) + 1}"))
+
+    def _turn_plane(self, live: Live) -> None:
+        """Controllers move the point by the parameters x and y; a pad that starts takes the plane's place."""
+        plane = self.plane
+        if not plane.on:
+            return
+        x, y = live.values.get("x", plane.x), live.values.get("y", plane.y)
+        if (x, y) != (plane.x, plane.y):
+            self._move(words.Plane(plane.points, min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)))
+        now = max(0, round(self.audio.position_at(time.monotonic())))
+        waiting = self._waiting(now)
+        ours = time.monotonic() - self._begun < BEGIN_SECONDS
+        if waiting is not None and waiting.slot >= 0 and self._off_at != waiting.at_sample and not ours:
+            self._off_at = waiting.at_sample
+            self.client.mix((), at_sample=waiting.at_sample)
+        elif self._off_at is not None and now >= self._off_at:
+            self.plane, self._off_at = msgspec.structs.replace(plane, on=False), None
 
     def _act(self, live: Live, act: words.Act) -> None:
         try:

@@ -23,7 +23,7 @@ OUTLINE = 240
 Phase = Literal["starting", "loading", "ready", "generating", "late", "lost", "ended"]
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 Line = Annotated[str, Meta(max_length=400)]
-Shares = Annotated[tuple[Unit, ...], Meta(max_length=PLANE)]
+Points = Annotated[tuple[tuple[Unit, Unit], ...], Meta(max_length=PLANE)]
 
 
 class Look(msgspec.Struct, frozen=True, tag="look"):
@@ -43,10 +43,14 @@ class Act(msgspec.Struct, frozen=True, tag="act"):
     down: bool = True
 
 
-class Mix(msgspec.Struct, frozen=True, tag="mix"):
-    """How much of each of the first pads is heard, by weight; all 0: the last pad alone."""
+class Plane(msgspec.Struct, frozen=True, tag="plane"):
+    """The surface: where the first pads are (from the left, from the top), and the point that is heard. on:
+    whether it is heard at all, or the last pad alone."""
 
-    shares: Shares
+    points: Points
+    x: Unit
+    y: Unit
+    on: bool = True
 
 
 class Choose(msgspec.Struct, frozen=True, tag="choose"):
@@ -79,7 +83,7 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """End the stage: no sound any more."""
 
 
-Asked = Look | Act | Mix | Choose | Words | Tempo | Ports | Quit
+Asked = Look | Act | Plane | Choose | Words | Tempo | Ports | Quit
 
 
 class Pad(msgspec.Struct, frozen=True):
@@ -175,6 +179,7 @@ class View(msgspec.Struct, frozen=True):
     commit_ms: float = 0.0
     slot: int = -1
     queued: int = -1
+    plane: Plane | None = None
     shares: tuple[float, ...] = ()
     plan: tuple[Coming, ...] = ()
     meters: Meters = Meters()

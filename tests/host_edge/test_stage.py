@@ -49,7 +49,14 @@ def test_a_look_is_answered_and_nonsense_is_not(served):
 
 
 @pytest.mark.parametrize(
-    "asked", [words.Mix((2.0,)), words.Mix((0.0,) * 7), words.Tempo(5.0), words.Words(0, ""), words.Act("")]
+    "asked",
+    [
+        words.Plane((), 2.0, 0.0),
+        words.Plane(((0.0, 0.0),) * 7, 0.5, 0.5),
+        words.Tempo(5.0),
+        words.Words(0, ""),
+        words.Act(""),
+    ],
 )
 def test_words_out_of_range_are_none(asked):
     with pytest.raises(Exception, match="Expected"):
