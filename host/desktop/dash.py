@@ -78,7 +78,11 @@ class Dash(Part):
         making = view.phase in ("generating", "late")
         return [
             ("bpm", f"{view.tempo:.1f}", False),
-            ("real time", f"{m.real_time_factor:.2f}" if making else "–", making and m.real_time_factor >= 1),
+            (
+                "real time",
+                f"{m.real_time_factor:.2f}" if making and m.real_time_factor else "–",
+                making and m.real_time_factor >= 1,
+            ),
             ("lead ms", f"{m.lead_ms:.0f}" if making else "–", making and m.lead_ms < view.commit_ms),
             ("gaps", f"{m.underruns + m.xruns}", view.phase == "late"),
         ]

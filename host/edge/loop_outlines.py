@@ -5,6 +5,7 @@ Thread: the owner's, one loop a turn, so that nothing waits. Knows nothing about
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 
 import msgspec
@@ -15,6 +16,7 @@ from descant.host.edge.stage_words import OUTLINE
 from descant.host.loop_memory import PAGE
 
 STEP = 8  # of so many samples one is looked at
+AGAIN_SECONDS = 0.5  # what is recorded or overdubbed goes on being written
 GRAIN = 256  # samples a rough level stands for
 
 
@@ -24,20 +26,20 @@ class LoopOutlines:
     def __init__(self, memory: AudioMemory) -> None:
         self.version = 0
         self._memory = memory
-        self._seen = 0
+        self._seen, self._looked = 0, 0.0
         self._waiting: list[tuple[int, list[int], float]] = []
         self._made: dict[int, tuple[int, bytes]] = {}
 
     def turn(self) -> None:
         """Look whether loops have changed; make one outline."""
-        count = self._memory.state_count
-        if count != self._seen and not self._waiting:
+        count, now = self._memory.state_count, time.monotonic()
+        if not self._waiting and (count != self._seen or (count and now - self._looked > AGAIN_SECONDS)):
             try:
                 slots = msgspec.json.decode(self._memory.read_state())["slots"]
                 self._waiting = [(index, *_layer(slot)) for index, slot in enumerate(slots)]
             except (msgspec.MsgspecError, KeyError, IndexError, ValueError):
                 return  # it is being written just now
-            self._seen = count
+            self._seen, self._looked = count, now
         if self._waiting:
             index, pages, length = self._waiting.pop()
             outline = self._outline(pages, length)

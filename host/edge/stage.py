@@ -345,6 +345,7 @@ class Stage:
 
     def _tell(self, severity: str, what: str, still: str, do: str) -> None:
         self._count += 1
+        what, still, do = (_sentence(line) for line in (what, still, do))
         kind = severity if severity in ("info", "warning", "error") else "error"
         lines = (line[:400] for line in (what, still, do))
         self._notices.append(words.Notice(self._count, kind, *lines))  # type: ignore[arg-type]
@@ -397,6 +398,12 @@ class Stage:
         if playing is not None and playing.text:
             return "generating", playing.text
         return "ready", ""
+
+
+def _sentence(line: str) -> str:
+    """As it is read: the host's own words begin small and have no full stop."""
+    line = line.strip()
+    return f"{line[:1].upper()}{line[1:]}{'' if line[-1:] in '.!?' else '.'}" if line else ""
 
 
 def _levels(rows: object) -> tuple[tuple[float, float, float], ...]:

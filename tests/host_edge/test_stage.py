@@ -43,7 +43,7 @@ def test_a_look_is_answered_and_nonsense_is_not(served):
     assert say(words.Look(furniture=view.furniture.version)).furniture is None
     view = say(b"", b"\xc1", b"\x81" * 5000, words.Act("slot 1"), words.Look())
     assert server.malformed == 3
-    assert view.notices[-1].what == "The host is not ready yet."
+    assert view.notices[-1].what == "The host is not ready yet: that was not kept."
     with pytest.raises(WireError):
         StageServer(f"ipc://{folder / 'stage'}", server.stage)
 

@@ -1,0 +1,70 @@
+"""The window without a stage and without a screen: what it shows, and what a key or a press tells."""
+
+import os
+
+import pytest
+
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from descant.host.desktop.browser import found
+from descant.host.desktop.link import StageLink
+from descant.host.desktop.part import title
+from descant.host.desktop.prefs import Prefs, load_prefs, save_prefs
+from descant.host.desktop.theme import THEMES, Style
+from descant.host.desktop.window import Window
+from descant.host.edge import stage_words as words
+
+PADS = (words.Pad("calm jazz with piano"), words.Pad("bright pop with flute"), words.Pad("", True))
+ROWS = (words.PresetRow("first", "Genres.", 100.0, ("calm jazz",)), words.PresetRow("night", "", 96.0, ()))
+FURNITURE = words.Furniture(1, "first", PADS, ROWS, (), {}, 48000, 256, "embedded")
+VIEW = words.View(
+    "generating", position=1000, slot=0, queued=1, furniture=FURNITURE,
+    plan=(words.Coming(0, 0.0, PADS[0].text, 0), words.Coming(25000, 1.0, PADS[1].text, 1)),
+)  # fmt: skip
+
+
+@pytest.fixture
+def window(tmp_path):
+    app = QApplication.instance() or QApplication(["descant"])
+    link = StageLink(f"ipc://{tmp_path / 'nobody'}")
+    made = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json")
+    made.told = []
+    link.tell = made.told.append
+    made.show()
+    made.show_view(link._taken(VIEW))
+    app.processEvents()
+    yield made
+    made.leave()
+    link.close()
+    app.processEvents()
+
+
+def test_pads_show_what_plays_and_waits_and_tell_when_pressed(window):
+    assert [pad.state for pad in window.pads.pads] == ["playing", "queued", "silent"]
+    assert window.pads.pads[1].when == "in 1.0"
+    QTest.mouseClick(window.pads.pads[2], Qt.MouseButton.LeftButton)
+    QTest.mouseClick(window.panic, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(window.loops.slots[7], Qt.MouseButton.LeftButton)
+    assert [act.what for act in window.told] == ["slot 3", "panic", "loop 8 press"]
+
+
+def test_a_theme_is_used_at_once_and_remembered(window, tmp_path):
+    window.use_theme("high-contrast")
+    assert window.grab().toImage().pixelColor(2, 2).name() == "#000000"
+    assert load_prefs(tmp_path / "desktop.json").theme == "high-contrast"
+
+
+def test_broken_preferences_are_none_and_presets_are_found(tmp_path):
+    path = tmp_path / "desktop.json"
+    for text in (b"{", b'{"theme": "pink"}', b'{"scale": 900}'):
+        path.write_bytes(text)
+        assert load_prefs(path) == Prefs()
+    assert save_prefs(path, Prefs(scale=150)) is None and load_prefs(path).scale == 150
+    assert [row.name for row in found(ROWS, "jazz", set())] == ["first"]
+    assert found(ROWS, "", {"night"})[0].name == "night" and found(ROWS, "polka", set()) == []
+    assert title("calm jazz with piano at 100 bpm in C major") == ("calm jazz", "piano")
