@@ -29,31 +29,33 @@ VIEW = words.View(
 
 
 @pytest.fixture
-def window(tmp_path):
+def opened(tmp_path):
     app = QApplication.instance() or QApplication(["descant"])
     link = StageLink(f"ipc://{tmp_path / 'nobody'}")
     made = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json")
-    made.told = []
-    link.tell = made.told.append
+    told: list = []
+    link.tell = told.append
     made.show()
     made.show_view(link._taken(VIEW))
     app.processEvents()
-    yield made
+    yield made, told
     made.leave()
     link.close()
     app.processEvents()
 
 
-def test_pads_show_what_plays_and_waits_and_tell_when_pressed(window):
+def test_pads_show_what_plays_and_waits_and_tell_when_pressed(opened):
+    window, told = opened
     assert [pad.state for pad in window.pads.pads] == ["playing", "queued", "silent"]
     assert window.pads.pads[1].when == "in 1.0"
     QTest.mouseClick(window.pads.pads[2], Qt.MouseButton.LeftButton)
     QTest.mouseClick(window.panic, Qt.MouseButton.LeftButton)
     QTest.mouseClick(window.loops.slots[7], Qt.MouseButton.LeftButton)
-    assert [act.what for act in window.told] == ["slot 3", "panic", "loop 8 press"]
+    assert [act.what for act in told] == ["slot 3", "panic", "loop 8 press"]
 
 
-def test_a_theme_is_used_at_once_and_remembered(window, tmp_path):
+def test_a_theme_is_used_at_once_and_remembered(opened, tmp_path):
+    window, _ = opened
     window.use_theme("high-contrast")
     assert window.grab().toImage().pixelColor(2, 2).name() == "#000000"
     assert load_prefs(tmp_path / "desktop.json").theme == "high-contrast"

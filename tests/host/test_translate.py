@@ -40,6 +40,7 @@ MESSAGES = [
     wire.Bend(at_sample=5, midi_channel=2, value=8193),
     wire.Sync(at_sample=5, playhead=77, free_samples=88, until=99),
     wire.Mix(0.5, 0.0, 1.0, 0.25, 0.0, 0.75, at_sample=5),
+    wire.Recount(at_sample=5),
     wire.KeyPrompt(at_sample=5, key=61, text="slow blues"),
     wire.Goodbye(at_sample=5, reason="done"),
 ]

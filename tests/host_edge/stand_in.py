@@ -57,7 +57,7 @@ class Sines:
     def close(self, session):
         self.sessions.pop(session, None)
 
-    def handle(self, session, event):
+    def handle(self, session, event, sequence=None):
         if session not in self.sessions:
             return []
         state = self.sessions[session]

@@ -70,4 +70,4 @@ def test_a_clients_own_commit_window_holds_instead(host: HostProcess) -> None:
 
 
 def test_a_broken_preset_beside_it_is_left_out_with_a_word(host: HostProcess) -> None:
-    assert "bad.toml: not TOML" in host.said() and "it is left out" in host.said()
+    assert "bad.toml, line 1, column" in host.said() and "it is left out" in host.said()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +19,16 @@ class Jack:
     """A server that can be killed and started again under the same name."""
 
     def __init__(self, rate: int = 48000, period: int = 256) -> None:
-        self.name, self._lock = own_name()
+        self.name = f"descant-{os.getpid()}"  # a killed one keeps its slot, of eight
         self.rate, self.period = rate, period
         self.environment = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1",
                             "JACK_NO_START_SERVER": "1"}  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        tidy(self.name)
+        tidy()
         words = ["jackd", "-n", self.name, "-r", "-d", "dummy", "-r", str(self.rate), "-p", str(self.period)]
-        self.process = subprocess.Popen(  # the server keeps the name while it lives, whoever dies first
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(self._lock,)
-        )
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: "system:playback_1" in self.ports(), "the server's ports")
 
     def kill(self) -> None:
@@ -65,43 +61,20 @@ class Jack:
         return done.stdout
 
 
-NAMED: dict[str, tuple[str, int]] = {}
+TIDIED: list[bool] = []
 
 
-def own_name() -> tuple[str, int]:
-    """This process's server, and the lock that keeps others from its name.
+def tidy() -> None:
+    """Killed servers keep their slots and may leave a lock: all of it goes, unless a server runs.
 
-    JACK has room for eight servers, and one that was killed keeps its place until one of the same name is
-    started: so names are used again, by whoever holds the lock.
+    Later in one process only the lock goes, for JACK's library, once loaded, never looks at the slots afresh.
     """
-    for number in range(64):
-        if "name" in NAMED:
-            break
-        name = f"descant-{number}"
-        path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.jack.lock"
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            NAMED["name"] = name, lock
-        except BlockingIOError:
-            os.close(lock)
-    return NAMED["name"]
-
-
-def tidy(name: str) -> None:
-    """What a killed server of this name left; and the list of properties, locked perhaps, if nobody has it
-    open. Servers of other names, and what is theirs, are left alone.
-    """
-    for left in Path("/dev/shm").glob(f"jack*_{name}_*"):
-        left.unlink(missing_ok=True)
-    properties = f"/dev/shm/jack_db-{os.getuid()}"
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        try:
-            if properties in maps.read_text(errors="replace"):
-                return
-        except OSError:  # it has ended, or is somebody else's, who has a list of his own
-            continue
-    shutil.rmtree(properties, ignore_errors=True)
+    running = subprocess.run(["pgrep", "-x", "jackd"], capture_output=True).returncode == 0
+    if not running:
+        shutil.rmtree(f"/dev/shm/jack_db-{os.getuid()}", ignore_errors=True)
+        for left in [] if TIDIED else Path("/dev/shm").glob("jack*"):
+            left.unlink(missing_ok=True)
+    TIDIED.append(True)
 
 
 def wait_for(condition, what: str, patience: float = PATIENCE) -> float:
