@@ -61,7 +61,11 @@ typedef struct {
     Task column, text, read;
     /* the call: */
     const Row *rows;
-    int n_rows, n_phases;
+    int n_rows;
+    /* Which rows have a text, and which want logits. The caller's rows may change as soon as the call is over, while a
+     * late thread still walks through it: what decides which phases there are is kept here, and changes only after
+     * pool_prepare. */
+    int reading[MAX_ROWS], n_reading, wanted[MAX_ROWS], n_wanted;
     const float *states;         /* of a text to remember */
     uint8_t *memory;
     int tokens, text_slots;
@@ -371,6 +375,11 @@ static void all_rows(Walk *w) {
     for (int r = 0; r < w->count; r++) w->list[r] = r;
 }
 
+static void some_rows(Walk *w, const int *list, int count) {
+    w->count = count;
+    memcpy(w->list, list, sizeof w->list);
+}
+
 static Walk walk_of(Model *m, int thread, unsigned number) {
     return (Walk){.m = m, .desk = &m->desks[thread], .thread = thread, .number = number, .phase = -1};
 }
@@ -384,9 +393,7 @@ static void column(void *what, int thread, unsigned number) {
         self_attention(w, l);
         add_product(w, &layer->matrix[OUT], &w->desk->normed, 1);
         if (m->shape.crosses) {
-            w->count = 0;
-            for (int r = 0; r < m->n_rows; r++)
-                if (m->rows[r].text) w->list[w->count++] = r;
+            some_rows(w, m->reading, m->n_reading);
             if (w->count) {
                 cross_attention(w, l);
                 add_product(w, &layer->matrix[CROSS_OUT], &w->desk->normed, 1);
@@ -396,9 +403,7 @@ static void column(void *what, int thread, unsigned number) {
         feed_forward(w, l);
         add_product(w, &layer->matrix[DOWN], &m->hidden, 0);
     }
-    w->count = 0;
-    for (int r = 0; r < m->n_rows; r++)
-        if (m->rows[r].logits) w->list[w->count++] = r;
+    some_rows(w, m->wanted, m->n_wanted);
     if (!w->count) {
         end_job(w);
         return;
@@ -449,6 +454,11 @@ EXPORT int32_t descant_step(Model *m, const Row *rows, int32_t n_rows) {
     if (make_room(m, slots)) return -1;
     m->rows = rows;
     m->n_rows = n_rows;
+    m->n_reading = m->n_wanted = 0;
+    for (int r = 0; r < n_rows; r++) {
+        if (rows[r].text) m->reading[m->n_reading++] = r;
+        if (rows[r].logits) m->wanted[m->n_wanted++] = r;
+    }
     pool_run(m->pool, &m->column, number);
     return 0;
 }
