@@ -46,7 +46,8 @@ class DelayPattern(Pattern):
 
     @property
     def most_columns_per_frame(self) -> int:
-        return self.n_codebooks if self.flatten_first else 1
+        # from the last flat frame to the first of the rest: that one is complete with its last delay
+        return max(self.n_codebooks, 1 + self.max_delay) if self.flatten_first else 1
 
     @property
     def max_delay(self) -> int:
