@@ -18,8 +18,8 @@ def eval_parity(
     size: Annotated[
         list[str] | None,
         typer.Option(
-            help="tiny, odd, musicgen-small (minutes, 6 GB), musicgen-melody (longer, 9 GB), "
-            "full (both of these); may be given several times."
+            help="tiny, odd, musicgen-small (a quarter of an hour, 5 GB), musicgen-melody (twice that, "
+            "14 GB), full (both of these); may be given several times."
         ),
     ] = None,
     out: Out = None,

@@ -2,7 +2,7 @@
 
 Each check builds the reference with random weights, saves it as its own library does, loads the folder as a
 user would, and compares. Nothing here knows how either is made. The reference says all that it is asked
-before ours is loaded, and is gone by then: at full size there is memory for one of them.
+before ours is loaded, and has been let go by then.
 """
 
 from __future__ import annotations
