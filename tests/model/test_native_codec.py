@@ -51,7 +51,7 @@ def test_any_shape_that_it_takes_on_streams_to_the_bit_at_any_cuts(shape, n_fram
     wave = codec.decode(codes)
     assert error(wave, stages.decode(codes)) < 1e-5
     assert torch.equal(streamed(codec, codes, cuts), wave)
-    assert error(codec.decode(codes[:1]), wave[:1]) < 1e-6  # whoever shares the batch
+    assert error(codec.decode(codes[:1]), wave[:1]) < 1e-5  # whoever shares the batch
 
 
 @pytest.mark.parametrize("shape", [CAUSAL, NON_CAUSAL], ids=["24 kHz", "32 kHz"])

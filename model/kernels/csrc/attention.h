@@ -51,7 +51,7 @@ static void remember(int format, uint8_t *head, int slots, int width, int slot, 
     }
 }
 
-/* out[16 n] += chance-weighted values of the slots; even and odd slots apart, so that sums do not wait. */
+/* out[W n] += chance-weighted values of the slots; even and odd slots apart, so that sums do not wait. */
 INLINE void gather(int format, const uint8_t *values, int width, int n, const float *chances, int first_block,
                    int blocks_in_ring, int from, int to, float *out) {
     vf even[4], odd[4];
@@ -63,7 +63,7 @@ INLINE void gather(int format, const uint8_t *values, int width, int n, const fl
         if (low == 0 && high == LANES) {
             for (int s = 0; s < LANES; s += 2)
                 for (int j = 0; j < n; j++) {
-                    size_t here = at + (size_t)s * width + (size_t)j * LANES;
+                    size_t here = at + (size_t)s * width + (size_t)j * W;
                     even[j] = vf_fma(load_as(format, values, here), vf_set(chances[i * LANES + s]), even[j]);
                     odd[j] = vf_fma(load_as(format, values, here + width), vf_set(chances[i * LANES + s + 1]), odd[j]);
                 }
@@ -72,17 +72,17 @@ INLINE void gather(int format, const uint8_t *values, int width, int n, const fl
         for (int s = low; s < high; s++)
             for (int j = 0; j < n; j++) {
                 vf *sum = s % 2 ? odd : even;
-                vf v = load_as(format, values, at + (size_t)s * width + (size_t)j * LANES);
+                vf v = load_as(format, values, at + (size_t)s * width + (size_t)j * W);
                 sum[j] = vf_fma(v, vf_set(chances[i * LANES + s]), sum[j]);
             }
     }
-    for (int j = 0; j < n; j++) vf_store(out + j * LANES, even[j] + odd[j]);
+    for (int j = 0; j < n; j++) vf_store(out + j * W, even[j] + odd[j]);
 }
 
 /* Scores up to `to` become e^(score - most), whose sum is returned. */
 INLINE float chances_of(float *scores, int to, float most) {
     vf sum = vf_set(0.0f);
-    for (int i = 0; i < to; i += LANES) {
+    for (int i = 0; i < round_up(to, LANES); i += W) {
         vf chance = vf_exp(vf_load(scores + i) - vf_set(most));
         sum = sum + chance;
         vf_store(scores + i, chance);
@@ -90,79 +90,61 @@ INLINE float chances_of(float *scores, int to, float most) {
     return vf_sum(sum);
 }
 
+/* W scores from slot `at` on, those outside [from, to) never; `top` is the largest so far. */
+INLINE vf keep_scores(vf score, int at, int from, int to, const float *bias, float *scores, vf top) {
+    static const int32_t count[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    if (bias) score = score + vf_load(bias + at);
+    const vi index = vi_load(count) + vi_set(at);
+    score = vf_pick((index >= vi_set(from)) & (index < vi_set(to)), score, vf_set(-INFINITY));
+    vf_store(scores + at, score);
+    return vf_max(score, top);
+}
+
+#define CHAINS (4 / PARTS ? 4 / PARTS : 1) /* sums of a score that do not wait for each other */
+
 INLINE void look(int format, const uint8_t *head, int slots, int width, int begin, int visible, const float *bias,
                  const float *q, float *scores, float *out) {
     int first_block = begin / LANES, ring = slots / LANES, from = begin % LANES, to = from + visible;
     const size_t size = format == FP32 ? 4 : 2, half = (size_t)slots * (size_t)width * size;
-    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const vf never = vf_set(-INFINITY);
-    vf top = never;
+    vf top = vf_set(-INFINITY);
     for (int i = 0; i * LANES < to; i++) {
         int block = (first_block + i) % ring;
         size_t at = (size_t)block * LANES * (size_t)width;
-        vf part[4] = {vf_set(0.0f), vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)};
-        for (int d = 0; d < width; d += 4)
-            for (int j = 0; j < 4; j++)
-                part[j] = vf_fma(load_as(format, head, at + (size_t)(d + j) * LANES), vf_set(q[d + j]), part[j]);
-        vf score = (part[0] + part[1]) + (part[2] + part[3]);
-        if (bias) score = score + vf_load(bias + i * LANES);
-        vi index = lane + vi_set(i * LANES);
-        score = vf_pick((index >= vi_set(from)) & (index < vi_set(to)), score, never);
-        vf_store(scores + i * LANES, score);
-        top = vf_max(score, top);
+        vf part[CHAINS][PARTS];
+        for (int j = 0; j < CHAINS; j++)
+            for (int p = 0; p < PARTS; p++) part[j][p] = vf_set(0.0f);
+        for (int d = 0; d < width; d += CHAINS)
+            for (int j = 0; j < CHAINS; j++)
+                for (int p = 0; p < PARTS; p++) {
+                    vf key = load_as(format, head, at + (size_t)(d + j) * LANES + p * W);
+                    part[j][p] = vf_fma(key, vf_set(q[d + j]), part[j][p]);
+                }
+        for (int p = 0; p < PARTS; p++) {
+            for (int j = 1; j < CHAINS; j *= 2)
+                for (int k = 0; k + j < CHAINS; k += 2 * j) part[k][p] = part[k][p] + part[k + j][p];
+            top = keep_scores(part[0][p], i * LANES + p * W, from, to, bias, scores, top);
+        }
     }
     float share = 1.0f / chances_of(scores, to, vf_top(top));
     const uint8_t *values = head + half;
-    for (int j = 0; j < width / LANES; j += 4) {
-        const uint8_t *v = values + (size_t)j * LANES * size;
-        switch (width / LANES - j) {
-        case 1: gather(format, v, width, 1, scores, first_block, ring, from, to, out + j * LANES); break;
-        case 2: gather(format, v, width, 2, scores, first_block, ring, from, to, out + j * LANES); break;
-        case 3: gather(format, v, width, 3, scores, first_block, ring, from, to, out + j * LANES); break;
-        default: gather(format, v, width, 4, scores, first_block, ring, from, to, out + j * LANES); break;
+    for (int j = 0; j < width / W; j += 4) {
+        const uint8_t *v = values + (size_t)j * W * size;
+        switch (width / W - j) {
+        case 1: gather(format, v, width, 1, scores, first_block, ring, from, to, out + j * W); break;
+        case 2: gather(format, v, width, 2, scores, first_block, ring, from, to, out + j * W); break;
+        case 3: gather(format, v, width, 3, scores, first_block, ring, from, to, out + j * W); break;
+        default: gather(format, v, width, 4, scores, first_block, ring, from, to, out + j * W); break;
         }
     }
-    for (int d = 0; d < width; d += LANES) vf_store(out + d, vf_load(out + d) * vf_set(share));
+    for (int d = 0; d < width; d += W) vf_store(out + d, vf_load(out + d) * vf_set(share));
 }
 
-#define STRETCH 64 /* slots whose chances share a scale: 64 * 255 * 16256 < 2^31 */
+#define STRETCH 64 /* slots whose chances share a scale: 64 * 255 * TOP < 2^31 */
 
-/* n numbers (whole sixteens, n <= STRETCH or the sums of products must fit otherwise) to 15 bits, in two bytes; their
- * scale is returned, their sum is in *total. */
-INLINE float to_bytes(const float *x, int n, int8_t *high, int8_t *low, int32_t *total) {
-    vf top = vf_set(0.0f);
-    vi sum = vi_set(0);
-    for (int i = 0; i < n; i += LANES) top = vf_max(vf_abs(vf_load(x + i)), top);
-    float most = vf_top(top), inverse = most > 1e-30f ? TOP / most : 0.0f;
-    for (int i = 0; i < n; i += LANES) {
-        vi q = vi_round(vf_load(x + i) * vf_set(inverse)), h = (q + vi_set(64)) >> 7;
-        vb h8 = __builtin_convertvector(h, vb), l8 = __builtin_convertvector(q - (h << 7), vb);
-        memcpy(high + i, &h8, LANES);
-        memcpy(low + i, &l8, LANES);
-        sum += q;
-    }
-    int32_t parts[LANES];
-    memcpy(parts, &sum, 64);
-    *total = 0;
-    for (int i = 0; i < LANES; i++) *total += parts[i];
-    return most / TOP;
-}
-
-INLINE vi load_bytes(const uint8_t *p) {
-    vi v;
-    memcpy(&v, p, 64);
-    return v;
-}
-
-/* out[16 n] += the values of some four slots, n vectors of dimensions, times chances in two bytes. */
-INLINE void gather_bytes(const uint8_t *values, int width, int n, const int8_t *high, const int8_t *low, int slots,
-                         vi *h, vi *l) {
+/* sum[n] += the values of some slots, n vectors of dimensions, times chances as codes. */
+INLINE void gather_bytes(const uint8_t *values, int width, int n, const uint8_t *codes, int slots, Sum *sum) {
     for (int s = 0; s < slots; s += 4, values += (size_t)4 * width)
-        for (int j = 0; j < n; j++) {
-            vi v = load_bytes(values + 64 * j);
-            h[j] = dot4(h[j], v, high + s);
-            l[j] = dot4(l[j], v, low + s);
-        }
+        for (int j = 0; j < n; j++) sum[j] = dot4(sum[j], vi_load(values + 4 * W * j), codes + 2 * s);
 }
 
 /* As `look`, over bytes. */
@@ -171,58 +153,56 @@ static void look_at_bytes(const uint8_t *head, int slots, int width, int begin, 
     const int first_block = begin / LANES, ring = slots / LANES, from = begin % LANES, to = from + visible;
     const size_t half = (size_t)slots * (size_t)width;
     const float *scales = (const float *)(head + 2 * half);
-    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const vf never = vf_set(-INFINITY);
-    int8_t high[MOST_WIDTH], low[MOST_WIDTH];
+    uint8_t codes[2 * MOST_WIDTH];
     int32_t total;
-    float scale = to_bytes(q, width, high, low, &total);
-    vf top = never;
+    float scale = encode(q, NULL, width, codes, &total);
+    vf top = vf_set(-INFINITY);
     for (int i = 0; i * LANES < to; i++) {
         const int block = (first_block + i) % ring;
         const uint8_t *keys = head + (size_t)block * LANES * (size_t)width;
-        vi h[2] = {vi_set(0), vi_set(0)}, l[2] = {vi_set(-128 * total), vi_set(0)};
+        Sum sum[2][PARTS];
+        for (int p = 0; p < PARTS; p++)
+            sum[0][p] = sum_from(vi_set(offset_of(128, total))), sum[1][p] = sum_from(vi_set(0));
         for (int d = 0; d < width; d += 8, keys += 128)
             for (int j = 0; j < 2; j++) {
-                vi v = load_bytes(keys + 64 * j);
                 __builtin_prefetch(keys + 64 * j + KEYS_AHEAD, 0, 3);
-                h[j] = dot4(h[j], v, high + d + 4 * j);
-                l[j] = dot4(l[j], v, low + d + 4 * j);
+                for (int p = 0; p < PARTS; p++)
+                    sum[j][p] = dot4(sum[j][p], vi_load(keys + 64 * j + 4 * W * p), codes + 2 * d + 8 * j);
             }
-        vf score = __builtin_convertvector(((h[0] + h[1]) << 7) + (l[0] + l[1]), vf) * vf_set(scale);
-        score = score * vf_load(scales + block * LANES);
-        if (bias) score = score + vf_load(bias + i * LANES);
-        vi index = lane + vi_set(i * LANES);
-        score = vf_pick((index >= vi_set(from)) & (index < vi_set(to)), score, never);
-        vf_store(scores + i * LANES, score);
-        top = vf_max(score, top);
+        for (int p = 0; p < PARTS; p++) {
+            vf score = __builtin_convertvector(sum_of(sum[0][p]) + sum_of(sum[1][p]), vf) * vf_set(scale);
+            score = score * vf_load(scales + block * LANES + p * W);
+            top = keep_scores(score, i * LANES + p * W, from, to, bias, scores, top);
+        }
     }
     const float share = 1.0f / chances_of(scores, to, vf_top(top));
     for (int i = 0; i * LANES < to; i++) {
         const float *scale_of = scales + slots + (first_block + i) % ring * LANES;
-        vf_store(scores + i * LANES, vf_load(scores + i * LANES) * vf_load(scale_of));
+        for (int p = 0; p < LANES; p += W)
+            vf_store(scores + i * LANES + p, vf_load(scores + i * LANES + p) * vf_load(scale_of + p));
     }
-    for (int d = 0; d < width; d += LANES) vf_store(out + d, vf_set(0.0f));
+    for (int d = 0; d < width; d += W) vf_store(out + d, vf_set(0.0f));
     for (int i = 0; i < to; i += STRETCH) {
         const int end = to - i < STRETCH ? round_up(to - i, LANES) : STRETCH;
-        scale = to_bytes(scores + i, end, high, low, &total);
-        for (int first = 0; first < width; first += 4 * LANES) {
-            const int n = width - first < 4 * LANES ? (width - first) / LANES : 4;
-            vi h[4], l[4];
-            for (int j = 0; j < 4; j++) h[j] = vi_set(0), l[j] = vi_set(-128 * total);
+        scale = encode(scores + i, NULL, end, codes, &total);
+        for (int first = 0; first < width; first += 4 * W) {
+            const int n = width - first < 4 * W ? (width - first) / W : 4;
+            Sum sum[4];
+            for (int j = 0; j < 4; j++) sum[j] = sum_from(vi_set(offset_of(128, total)));
             for (int s = 0; s < end; s += LANES) {
                 const int block = (first_block + (i + s) / LANES) % ring;
                 const uint8_t *values = head + half + (size_t)block * LANES * width + (size_t)first * 4;
-                if (n == 4) gather_bytes(values, width, 4, high + s, low + s, LANES, h, l);
-                else gather_bytes(values, width, n, high + s, low + s, LANES, h, l);
+                if (n == 4) gather_bytes(values, width, 4, codes + 2 * s, LANES, sum);
+                else gather_bytes(values, width, n, codes + 2 * s, LANES, sum);
             }
             for (int j = 0; j < n; j++) {
-                float *to_sum = out + first + j * LANES;
-                vf whole = __builtin_convertvector((h[j] << 7) + l[j], vf);
+                float *to_sum = out + first + j * W;
+                vf whole = __builtin_convertvector(sum_of(sum[j]), vf);
                 vf_store(to_sum, vf_fma(whole, vf_set(scale), vf_load(to_sum)));
             }
         }
     }
-    for (int d = 0; d < width; d += LANES) vf_store(out + d, vf_load(out + d) * vf_set(share));
+    for (int d = 0; d < width; d += W) vf_store(out + d, vf_load(out + d) * vf_set(share));
 }
 
 /* out[width] = what a query [width], already scaled, finds in `visible` slots of a head from `begin` on.

@@ -15,6 +15,8 @@ enum { CONVOLVE, LSTM, SOUND };
 enum { WHOLE, HALF };      /* weights as float32, as binary16 */
 #define ROWS_AT_ONCE 4     /* whose sums stay in registers */
 #define ROWS_A_PIECE 40
+#define MOST_COLUMNS 64
+#define INPUTS_AT_ONCE 64
 #define MOST_CHANNELS 16   /* of sound */
 #define WEIGHTS_AHEAD 2048
 
@@ -67,74 +69,94 @@ INLINE float *row_of(const Buffer *b, int in_batch, int row) {
     return b->data + ((size_t)in_batch * (b->before + b->rows) + row) * b->width;
 }
 
-/* sum[r][v] += weights[n][16 v] * x[r][n], for `rows` rows and `vectors` vectors, constants where this is inlined. */
-INLINE void multiply(int format, int vectors, int rows, const uint8_t *weights, int n, const float *const *x,
-                     vf (*sum)[4]) {
-    const int size = 16 * vectors * (format == HALF ? 2 : 4);
-    vf kept[ROWS_AT_ONCE][4];
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++) kept[r][v] = sum[r][v];
-    for (int i = 0; i < n; i++, weights += size) {
-        vf w[4];
-        for (int v = 0; v < vectors; v++)
-            w[v] = format == HALF ? vf_from_fp16((const uint16_t *)weights + 16 * v) : vf_load((const float *)weights + 16 * v);
-        for (int line = 0; line < size; line += 64) __builtin_prefetch(weights + WEIGHTS_AHEAD + line, 0, 3);
-        for (int r = 0; r < rows; r++)
-            for (int v = 0; v < vectors; v++) kept[r][v] = vf_fma(w[v], vf_set(x[r][i]), kept[r][v]);
-    }
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++) sum[r][v] = kept[r][v];
+/* Vectors of sums that stay in registers, for so many rows. */
+#if W == 16 || defined(__aarch64__)
+#define REGISTERS 16
+#else
+#define REGISTERS 8
+#endif
+INLINE int vectors_at_once(int rows, int columns) {
+    const int most = REGISTERS / (rows == 3 ? 4 : rows);
+    return most < columns / W ? most : columns / W;
 }
 
-#define BY_COUNT(format, vectors)                                                          \
+/* sum[r][columns] += weights[n][columns] * x[r][n]; all but n and x constant where this is inlined. Inputs go in
+ * stretches: a stretch's weights stay in the nearest cache while their columns are gone through. */
+INLINE void multiply(int format, int columns, int rows, const uint8_t *weights, int n, const float *const *x,
+                     float (*sum)[MOST_COLUMNS]) {
+    const int size = format == HALF ? 2 : 4, vectors = vectors_at_once(rows, columns);
+    for (int begin = 0; begin < n; begin += INPUTS_AT_ONCE) {
+        const int end = begin + INPUTS_AT_ONCE < n ? begin + INPUTS_AT_ONCE : n;
+        for (int at = 0; at < columns; at += vectors * W) {
+            const uint8_t *w = weights + ((size_t)begin * columns + at) * size;
+            vf kept[ROWS_AT_ONCE][REGISTERS];
+            for (int r = 0; r < rows; r++)
+                for (int v = 0; v < vectors; v++) kept[r][v] = vf_load(sum[r] + at + v * W);
+            for (int i = begin; i < end; i++, w += columns * size) {
+                if (at == 0)
+                    for (int line = 0; line < columns * size; line += 64)
+                        __builtin_prefetch(w + WEIGHTS_AHEAD + line, 0, 3);
+                for (int v = 0; v < vectors; v++) {
+                    const vf weight = format == HALF ? vf_from_fp16((const uint16_t *)w + v * W)
+                                                     : vf_load((const float *)w + v * W);
+                    for (int r = 0; r < rows; r++) kept[r][v] = vf_fma(weight, vf_set(x[r][i]), kept[r][v]);
+                }
+            }
+            for (int r = 0; r < rows; r++)
+                for (int v = 0; v < vectors; v++) vf_store(sum[r] + at + v * W, kept[r][v]);
+        }
+    }
+}
+
+#define BY_ROWS(format, columns)                                                           \
     switch (rows) {                                                                        \
-    case 1: multiply(format, vectors, 1, weights, n, x, sum); break;                       \
-    case 2: multiply(format, vectors, 2, weights, n, x, sum); break;                       \
-    case 3: multiply(format, vectors, 3, weights, n, x, sum); break;                       \
-    default: multiply(format, vectors, 4, weights, n, x, sum); break;                      \
+    case 1: multiply(format, columns, 1, weights, n, x, sum); break;                       \
+    case 2: multiply(format, columns, 2, weights, n, x, sum); break;                       \
+    case 3: multiply(format, columns, 3, weights, n, x, sum); break;                       \
+    default: multiply(format, columns, 4, weights, n, x, sum); break;                      \
     }
-#define BY_WIDTH(format)                                                                   \
-    switch (vectors) {                                                                     \
-    case 1: BY_COUNT(format, 1) break;                                                     \
-    case 2: BY_COUNT(format, 2) break;                                                     \
-    default: BY_COUNT(format, 4) break;                                                    \
+#define BY_COLUMNS(format)                                                                 \
+    switch (columns) {                                                                     \
+    case 16: BY_ROWS(format, 16) break;                                                    \
+    case 32: BY_ROWS(format, 32) break;                                                    \
+    default: BY_ROWS(format, 64) break;                                                    \
     }
 
-static __attribute__((noinline)) void multiply_half(int vectors, int rows, const uint8_t *weights, int n,
-                                                    const float *const *x, vf (*sum)[4]) { BY_WIDTH(HALF) }
-static __attribute__((noinline)) void multiply_whole(int vectors, int rows, const uint8_t *weights, int n,
-                                                     const float *const *x, vf (*sum)[4]) { BY_WIDTH(WHOLE) }
+static __attribute__((noinline)) void multiply_half(int columns, int rows, const uint8_t *weights, int n,
+                                                    const float *const *x, float (*sum)[MOST_COLUMNS]) { BY_COLUMNS(HALF) }
+static __attribute__((noinline)) void multiply_whole(int columns, int rows, const uint8_t *weights, int n,
+                                                     const float *const *x, float (*sum)[MOST_COLUMNS]) { BY_COLUMNS(WHOLE) }
 
-static void multiply_tile(int format, int vectors, int rows, const uint8_t *weights, int n, const float *const *x,
-                          vf (*sum)[4]) {
-    if (format == HALF) multiply_half(vectors, rows, weights, n, x, sum);
-    else multiply_whole(vectors, rows, weights, n, x, sum);
+static void multiply_tile(int format, int columns, int rows, const uint8_t *weights, int n, const float *const *x,
+                          float (*sum)[MOST_COLUMNS]) {
+    if (format == HALF) multiply_half(columns, rows, weights, n, x, sum);
+    else multiply_whole(columns, rows, weights, n, x, sum);
 }
 
 /* Some columns of rows `first` .. `last` - 1 of the batch, counted through. */
 static void convolve(const Codec *c, const Stage *s, int tile, int first, int last) {
-    const int columns = columns_of(s), vectors = columns / LANES, at = tile * columns;
+    const int columns = columns_of(s), at = tile * columns;
     const Buffer *from = &c->buffer[s->from];
     const uint8_t *weights = (const uint8_t *)s->weights + tile_size(s) * (size_t)tile;
     for (int row = first; row < last; row += ROWS_AT_ONCE) {
         int some = last - row < ROWS_AT_ONCE ? last - row : ROWS_AT_ONCE;
         const float *x[ROWS_AT_ONCE];
-        vf sum[ROWS_AT_ONCE][4];
+        float sum[ROWS_AT_ONCE][MOST_COLUMNS];
         for (int r = 0; r < some; r++) {
             x[r] = row_of(from, (row + r) / s->rows, (row + r) % s->rows);
-            for (int v = 0; v < vectors; v++) sum[r][v] = vf_load(s->bias + at + v * LANES);
+            memcpy(sum[r], s->bias + at, sizeof(float) * (size_t)columns);
         }
-        multiply_tile(s->format, vectors, some, weights, s->inputs, x, sum);
+        multiply_tile(s->format, columns, some, weights, s->inputs, x, sum);
         for (int r = 0; r < some; r++) {
             int b = (row + r) / s->rows;
             size_t here = (size_t)((row + r) % s->rows) * s->outs + at;
             const float *skip = s->skip < 0 ? NULL : row_of(&c->buffer[s->skip], b, 0) + here;
             float *to = s->to < 0 ? NULL : row_of(&c->buffer[s->to], b, c->buffer[s->to].before) + here;
             float *bent = s->bent < 0 ? NULL : row_of(&c->buffer[s->bent], b, c->buffer[s->bent].before) + here;
-            for (int v = 0; v < vectors; v++) {
-                vf y = skip ? sum[r][v] + vf_load(skip + v * LANES) : sum[r][v];
-                if (to) vf_store(to + v * LANES, y);
-                if (bent) vf_store(bent + v * LANES, vf_elu(y));
+            for (int i = 0; i < columns; i += W) {
+                vf y = skip ? vf_load(sum[r] + i) + vf_load(skip + i) : vf_load(sum[r] + i);
+                if (to) vf_store(to + i, y);
+                if (bent) vf_store(bent + i, vf_elu(y));
             }
         }
     }
@@ -148,24 +170,28 @@ static void remember_more(const Codec *c, const Stage *s, int tile, int first, i
     for (int row = first; row < last; row += ROWS_AT_ONCE) {
         int some = last - row < ROWS_AT_ONCE ? last - row : ROWS_AT_ONCE;
         const float *x[ROWS_AT_ONCE], *h[ROWS_AT_ONCE];
-        vf gates[ROWS_AT_ONCE][4];
+        float gates[ROWS_AT_ONCE][MOST_COLUMNS];
         for (int r = 0; r < some; r++) {
             x[r] = row_of(from, row + r, from->before);
             h[r] = row_of(to, row + r, 0);
-            for (int v = 0; v < 4; v++) gates[r][v] = vf_load(s->bias + tile * 64 + v * LANES);
+            memcpy(gates[r], s->bias + tile * MOST_COLUMNS, sizeof gates[r]);
         }
-        multiply_tile(s->format, 4, some, weights, own, x, gates);
-        multiply_tile(s->format, 4, some, weights + (size_t)own * 64 * (s->format == HALF ? 2 : 4), s->inputs - own, h, gates);
+        multiply_tile(s->format, MOST_COLUMNS, some, weights, own, x, gates);
+        multiply_tile(s->format, MOST_COLUMNS, some, weights + (size_t)own * MOST_COLUMNS * (s->format == HALF ? 2 : 4),
+                      s->inputs - own, h, gates);
         for (int r = 0; r < some; r++) {
-            vf kept = vf_sigmoid(gates[r][1]) * vf_load(row_of(cell, row + r, 0) + at);
-            vf now = kept + vf_sigmoid(gates[r][0]) * vf_tanh(gates[r][2]);
-            vf_store(row_of(cell, row + r, 1) + at, now);
-            vf y = vf_sigmoid(gates[r][3]) * vf_tanh(now);
-            vf_store(row_of(to, row + r, 1) + at, y);
-            if (s->bent < 0) continue;
-            const Buffer *bent = &c->buffer[s->bent];
-            if (s->skip >= 0) y = y + vf_load(row_of(&c->buffer[s->skip], row + r, 0) + at);
-            vf_store(row_of(bent, row + r, bent->before) + at, vf_elu(y));
+            const float *skip = s->skip < 0 ? NULL : row_of(&c->buffer[s->skip], row + r, 0) + at;
+            const Buffer *bent = s->bent < 0 ? NULL : &c->buffer[s->bent];
+            for (int i = 0; i < LANES; i += W) {
+                const float *gate = gates[r] + i;
+                vf kept = vf_sigmoid(vf_load(gate + LANES)) * vf_load(row_of(cell, row + r, 0) + at + i);
+                vf now = kept + vf_sigmoid(vf_load(gate)) * vf_tanh(vf_load(gate + 2 * LANES));
+                vf_store(row_of(cell, row + r, 1) + at + i, now);
+                vf y = vf_sigmoid(vf_load(gate + 3 * LANES)) * vf_tanh(now);
+                vf_store(row_of(to, row + r, 1) + at + i, y);
+                if (skip) y = y + vf_load(skip + i);
+                if (bent) vf_store(row_of(bent, row + r, bent->before) + at + i, vf_elu(y));
+            }
         }
     }
 }
@@ -179,8 +205,10 @@ static void sound(const Codec *c, const Stage *s, int first, int last) {
         for (int ch = 0; ch < s->outs; ch++) {
             const float *w = (const float *)s->weights + (size_t)ch * s->inputs;
             vf sum[4] = {vf_set(0.0f), vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)};
-            for (int i = 0; i < s->inputs; i += LANES)
-                sum[i / LANES % 4] = vf_fma(vf_load(x + i), vf_load(w + i), sum[i / LANES % 4]);
+            int i = 0;
+            for (; i + 4 * W <= s->inputs; i += 4 * W)
+                for (int j = 0; j < 4; j++) sum[j] = vf_fma(vf_load(x + i + j * W), vf_load(w + i + j * W), sum[j]);
+            for (; i < s->inputs; i += W) sum[0] = vf_fma(vf_load(x + i), vf_load(w + i), sum[0]);
             float y = vf_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) + s->bias[ch];
             c->wave[((size_t)b * c->channels + ch) * c->hop + t] = y;
         }

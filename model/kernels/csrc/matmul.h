@@ -3,8 +3,8 @@
 // A tile holds all weights of 16 outputs. fp32 and bf16: [inputs][16]. int8: the scales [blocks][16] (bf16, padded
 // to 64 bytes), then [inputs / 4][16][4] bytes, each weight / scale + 128. int4: the same scales, then
 // [inputs / 8][16][4] bytes, weight / scale + 8: inputs i .. i + 3 in the lower halves, i + 4 .. i + 7 in the upper.
-// A scale belongs to an output and a block of inputs. Activations are quantised by row and block to 15 bits, in two
-// bytes: a column's step waits for its weights, and the second product of bytes is free meanwhile.
+// A scale belongs to an output and a block of inputs. Activations are quantised by row and block to 15 bits (see
+// fours.h): a column's step waits for its weights, and the second product of bytes is free meanwhile.
 //
 // An input whose weights are large in all outputs would coarsen its block's scales: bytes hold weight / gain, a gain an
 // input, and the activation, which has bits to spare, is multiplied by it. No output's error can grow by that.
@@ -16,13 +16,12 @@
 #ifndef DESCANT_MATMUL_H
 #define DESCANT_MATMUL_H
 
-#include "vec.h"
+#include "fours.h"
 
 enum { FP32, BF16, INT8, INT4 };
 #define MAX_ROWS 16
 #define GROUP 4            /* rows whose sums stay in registers */
-#define MAX_BLOCK 128      /* 2^31 / (255 * 16256) = 518 inputs can be summed exactly */
-#define TOP 16256          /* 127 * 128 */
+#define MAX_BLOCK 128
 #define EXACT 16
 #define WIDE 128           /* narrower matrices have no exact inputs */
 
@@ -39,51 +38,12 @@ typedef struct {
 /* Rows as products read them; each has room for `width` inputs, of which those beyond the matrix's are zero. */
 typedef struct {
     float *x;              /* [rows][width], fp32 and bf16 */
-    int8_t *high, *low;    /* [rows][width]: value = scale * (128 * high + low) */
+    uint8_t *codes;        /* [rows][width][2]: value = scale * code */
     float *scale;          /* [rows][width / block] */
-    int32_t *offset;       /* what the 128 (8) added to each weight adds to a block's sum, negated */
+    int32_t *offset;       /* what a block's sum of products begins with */
     float *exact;          /* [rows][EXACT] */
     int width;
 } Rows;
-
-/* acc += products of unsigned bytes of w and four signed bytes x, by fours. */
-INLINE vi dot4(vi acc, vi w, const int8_t *x) {
-    int32_t four;
-    memcpy(&four, x, 4);
-#if defined(__AVX512VNNI__)
-    return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)w, _mm512_set1_epi32(four));
-#elif defined(__AVXVNNI__)
-    union { vi v; __m256i h[2]; } a = {acc}, b = {w};
-    __m256i f = _mm256_set1_epi32(four);
-    for (int i = 0; i < 2; i++) a.h[i] = _mm256_dpbusd_avx_epi32(a.h[i], b.h[i], f);
-    return a.v;
-#elif defined(__AVX2__) /* maddubs would saturate: even and odd bytes apart, as 16 bits */
-    union { vi v; __m256i h[2]; } a = {acc}, b = {w};
-    __m256i bytes = _mm256_set1_epi16(0xff);
-    __m256i x16 = _mm256_cvtepi8_epi16(_mm_set1_epi32(four)); /* x0 x1 x2 x3 x0 .. */
-    __m256i even = _mm256_shuffle_epi8(x16, _mm256_set1_epi32(0x05040100)); /* x0 x2 */
-    __m256i odd = _mm256_shuffle_epi8(x16, _mm256_set1_epi32(0x07060302));  /* x1 x3 */
-    for (int i = 0; i < 2; i++) {
-        __m256i p = _mm256_madd_epi16(_mm256_and_si256(b.h[i], bytes), even);
-        __m256i q = _mm256_madd_epi16(_mm256_srli_epi16(b.h[i], 8), odd);
-        a.h[i] = _mm256_add_epi32(a.h[i], _mm256_add_epi32(p, q));
-    }
-    return a.v;
-#elif defined(__ARM_FEATURE_DOTPROD) /* signed bytes only: w - 128, and 128 times x again */
-    union { vi v; int32x4_t h[4]; } a = {acc}, b = {w};
-    int8x16_t f = vreinterpretq_s8_s32(vdupq_n_s32(four));
-    int32_t sum = 128 * (x[0] + x[1] + x[2] + x[3]);
-    for (int i = 0; i < 4; i++) {
-        int8x16_t s = veorq_s8(vreinterpretq_s8_s32(b.h[i]), vdupq_n_s8(-128));
-        a.h[i] = vaddq_s32(vdotq_s32(a.h[i], s, f), vdupq_n_s32(sum));
-    }
-    return a.v;
-#else
-    vu u = (vu)w;
-    vi b0 = (vi)(u & 0xff), b1 = (vi)(u >> 8 & 0xff), b2 = (vi)(u >> 16 & 0xff), b3 = (vi)(u >> 24);
-    return acc + b0 * x[0] + b1 * x[1] + b2 * x[2] + b3 * x[3];
-#endif
-}
 
 static int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
@@ -99,82 +59,81 @@ static Matrix matrix_of(int outs, int ins, int format, int block) {
     return m;
 }
 
-/* Read 64 bytes of weights, and ask for those some way on: the next tiles follow, of this matrix or the next. */
+/* Ask for weights some way on: the next tiles follow, of this matrix or the next. */
 #define AHEAD 4096
-INLINE vi stream(const uint8_t *w) {
-    vi v;
-    memcpy(&v, w, 64);
-    __builtin_prefetch(w + AHEAD, 0, 3);
-    return v;
-}
+INLINE void ask_ahead(const uint8_t *w) { __builtin_prefetch(w + AHEAD, 0, 3); }
 
 /* out[r] = 16 outputs of row r, for `n` rows (1 .. GROUP, a constant where this is inlined). */
 INLINE void tile_bytes_product(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows, int n, int half,
-                               vf *out) {
+                               float (*out)[LANES]) {
     const int blocks = m->width / m->block, step = half ? 8 : 4;
     const uint8_t *w = tile + round_up(blocks * LANES * 2, 64);
-    const int8_t *high[GROUP], *low[GROUP];
-    vf sum[GROUP];
+    const uint8_t *x[GROUP];
+    vf sum[GROUP][PARTS];
     for (int r = 0; r < n; r++) {
-        high[r] = a->high + (size_t)rows[r] * a->width;
-        low[r] = a->low + (size_t)rows[r] * a->width;
-        sum[r] = vf_set(0.0f);
+        x[r] = a->codes + (size_t)rows[r] * a->width * 2;
+        for (int p = 0; p < PARTS; p++) sum[r][p] = vf_set(0.0f);
     }
     for (int b = 0; b < blocks; b++) {
-        vi h[GROUP], l[GROUP];
-        for (int r = 0; r < n; r++) {
-            h[r] = vi_set(0);
-            l[r] = vi_set(a->offset[rows[r] * (a->width / m->block) + b]);
-        }
+        Sum whole[GROUP][PARTS];
+        for (int r = 0; r < n; r++)
+            for (int p = 0; p < PARTS; p++)
+                whole[r][p] = sum_from(vi_set(a->offset[rows[r] * (a->width / m->block) + b]));
         for (int i = b * m->block; i < (b + 1) * m->block; i += step, w += 64) {
-            vi v = stream(w);
-            vi first = half ? v & vi_set(0x0f0f0f0f) : v;
-            for (int r = 0; r < n; r++) {
-                h[r] = dot4(h[r], first, high[r] + i);
-                l[r] = dot4(l[r], first, low[r] + i);
-            }
-            if (half) {
-                vi second = (vi)((vu)v >> 4) & vi_set(0x0f0f0f0f);
-                for (int r = 0; r < n; r++) {
-                    h[r] = dot4(h[r], second, high[r] + i + 4);
-                    l[r] = dot4(l[r], second, low[r] + i + 4);
+            ask_ahead(w);
+            for (int p = 0; p < PARTS; p++) {
+                const vi v = vi_load(w + p * 4 * W);
+                const vi first = half ? v & vi_set(0x0f0f0f0f) : v;
+                for (int r = 0; r < n; r++) whole[r][p] = dot4(whole[r][p], first, x[r] + 2 * i);
+                if (half) {
+                    const vi second = (vi)((vu)v >> 4) & vi_set(0x0f0f0f0f);
+                    for (int r = 0; r < n; r++) whole[r][p] = dot4(whole[r][p], second, x[r] + 2 * i + 8);
                 }
             }
         }
-        vf scale = vf_from_bf16((const uint16_t *)tile + b * LANES);
-        for (int r = 0; r < n; r++) {
-            vf whole = __builtin_convertvector((h[r] << 7) + l[r], vf);
-            sum[r] = vf_fma(whole, scale * vf_set(a->scale[rows[r] * (a->width / m->block) + b]), sum[r]);
+        for (int p = 0; p < PARTS; p++) {
+            const vf scale = vf_from_bf16((const uint16_t *)tile + b * LANES + p * W);
+            for (int r = 0; r < n; r++) {
+                vf number = __builtin_convertvector(sum_of(whole[r][p]), vf);
+                sum[r][p] = vf_fma(number, scale * vf_set(a->scale[rows[r] * (a->width / m->block) + b]), sum[r][p]);
+            }
         }
     }
-    for (int p = 0; p < m->exacts; p++, w += 2 * LANES) {
-        vf v = vf_from_bf16((const uint16_t *)w);
-        for (int r = 0; r < n; r++) sum[r] = vf_fma(v, vf_set(a->exact[rows[r] * EXACT + p]), sum[r]);
-    }
-    for (int r = 0; r < n; r++) out[r] = sum[r];
+    for (int e = 0; e < m->exacts; e++, w += 2 * LANES)
+        for (int p = 0; p < PARTS; p++) {
+            const vf v = vf_from_bf16((const uint16_t *)w + p * W);
+            for (int r = 0; r < n; r++) sum[r][p] = vf_fma(v, vf_set(a->exact[rows[r] * EXACT + e]), sum[r][p]);
+        }
+    for (int r = 0; r < n; r++)
+        for (int p = 0; p < PARTS; p++) vf_store(out[r] + p * W, sum[r][p]);
 }
 
 /* The same for fp32 and bf16: sums of even and odd inputs, then both. */
 INLINE void tile_float_product(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows, int n, int narrow,
-                               vf *out) {
+                               float (*out)[LANES]) {
     const float *x[GROUP];
-    vf even[GROUP], odd[GROUP];
+    vf even[GROUP][PARTS], odd[GROUP][PARTS];
     for (int r = 0; r < n; r++) {
         x[r] = a->x + (size_t)rows[r] * a->width;
-        even[r] = odd[r] = vf_set(0.0f);
+        for (int p = 0; p < PARTS; p++) even[r][p] = odd[r][p] = vf_set(0.0f);
     }
     const int size = narrow ? 32 : 64;
     for (int i = 0; i < m->width; i += 2, tile += 2 * size) {
-        __builtin_prefetch(tile + AHEAD, 0, 3);
-        if (!narrow) __builtin_prefetch(tile + AHEAD + 64, 0, 3);
-        vf v = narrow ? vf_from_bf16((const uint16_t *)tile) : vf_load((const float *)tile);
-        vf w = narrow ? vf_from_bf16((const uint16_t *)tile + LANES) : vf_load((const float *)tile + LANES);
-        for (int r = 0; r < n; r++) {
-            even[r] = vf_fma(v, vf_set(x[r][i]), even[r]);
-            odd[r] = vf_fma(w, vf_set(x[r][i + 1]), odd[r]);
+        ask_ahead(tile);
+        if (!narrow) ask_ahead(tile + 64);
+        for (int p = 0; p < PARTS; p++) {
+            const uint16_t *short_of = (const uint16_t *)tile + p * W;
+            const float *whole_of = (const float *)tile + p * W;
+            const vf v = narrow ? vf_from_bf16(short_of) : vf_load(whole_of);
+            const vf w = narrow ? vf_from_bf16(short_of + LANES) : vf_load(whole_of + LANES);
+            for (int r = 0; r < n; r++) {
+                even[r][p] = vf_fma(v, vf_set(x[r][i]), even[r][p]);
+                odd[r][p] = vf_fma(w, vf_set(x[r][i + 1]), odd[r][p]);
+            }
         }
     }
-    for (int r = 0; r < n; r++) out[r] = even[r] + odd[r];
+    for (int r = 0; r < n; r++)
+        for (int p = 0; p < PARTS; p++) vf_store(out[r] + p * W, even[r][p] + odd[r][p]);
 }
 
 #define BY_ROWS(product, flag)                                                 \
@@ -186,16 +145,16 @@ INLINE void tile_float_product(const Matrix *m, const uint8_t *tile, const Rows 
     }
 
 static __attribute__((noinline)) void tile_fp32(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
-                                                int n, vf *out) { BY_ROWS(tile_float_product, 0) }
+                                                int n, float (*out)[LANES]) { BY_ROWS(tile_float_product, 0) }
 static __attribute__((noinline)) void tile_bf16(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
-                                                int n, vf *out) { BY_ROWS(tile_float_product, 1) }
+                                                int n, float (*out)[LANES]) { BY_ROWS(tile_float_product, 1) }
 static __attribute__((noinline)) void tile_int8(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
-                                                int n, vf *out) { BY_ROWS(tile_bytes_product, 0) }
+                                                int n, float (*out)[LANES]) { BY_ROWS(tile_bytes_product, 0) }
 static __attribute__((noinline)) void tile_int4(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
-                                                int n, vf *out) { BY_ROWS(tile_bytes_product, 1) }
+                                                int n, float (*out)[LANES]) { BY_ROWS(tile_bytes_product, 1) }
 
 /* The 16 outputs of a tile for the listed rows: out[j] is that of rows[j]. A tile is read from memory once. */
-static void tile_product(const Matrix *m, int tile, const Rows *a, const int *rows, int n, vf *out) {
+static void tile_product(const Matrix *m, int tile, const Rows *a, const int *rows, int n, float (*out)[LANES]) {
     const uint8_t *data = m->data + (size_t)tile * m->tile_bytes;
     for (int r = 0; r < n; r += GROUP) {
         int some = n - r < GROUP ? n - r : GROUP;
@@ -216,29 +175,13 @@ static void put_row(const Matrix *m, Rows *a, int row, int from, int n, const fl
     }
     for (int p = 0; p < m->exacts; p++)
         if (m->exact[p] >= from && m->exact[p] < from + n) a->exact[row * EXACT + p] = x[m->exact[p] - from];
-    int8_t *high = a->high + (size_t)row * a->width + from, *low = a->low + (size_t)row * a->width + from;
-    const float *gain = m->gain + from;
+    uint8_t *codes = a->codes + ((size_t)row * a->width + from) * 2;
     float *scale = a->scale + row * (a->width / m->block) + from / m->block;
     int32_t *offset = a->offset + row * (a->width / m->block) + from / m->block;
     for (int b = 0; b < n; b += m->block, scale++, offset++) {
-        vf top = vf_set(0.0f);
-        vi sum = vi_set(0);
-        for (int i = b; i < b + m->block; i += LANES)
-            top = vf_max(vf_abs(vf_load(x + i) * vf_load(gain + i)), top);
-        float most = vf_top(top), inverse = most > 1e-30f ? TOP / most : 0.0f;
-        for (int i = b; i < b + m->block; i += LANES) {
-            vi q = vi_round(vf_load(x + i) * vf_load(gain + i) * vf_set(inverse));
-            vi h = (q + vi_set(64)) >> 7;
-            vb h8 = __builtin_convertvector(h, vb), l8 = __builtin_convertvector(q - (h << 7), vb);
-            memcpy(high + i, &h8, LANES);
-            memcpy(low + i, &l8, LANES);
-            sum += q;
-        }
-        int32_t parts[LANES], total = 0;
-        memcpy(parts, &sum, 64);
-        for (int i = 0; i < LANES; i++) total += parts[i];
-        *scale = most / TOP;
-        *offset = -(m->format == INT8 ? 128 : 8) * total;
+        int32_t total;
+        *scale = encode(x + b, m->gain + from + b, m->block, codes + 2 * b, &total);
+        *offset = offset_of(m->format == INT8 ? 128 : 8, total);
     }
 }
 

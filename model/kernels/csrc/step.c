@@ -77,8 +77,7 @@ static void cut_rows(Cut *c, Rows *r, int width, int block) { /* for matrices of
     size_t n = (size_t)MAX_ROWS * (size_t)width;
     r->width = width;
     r->x = cut(c, n * 4);
-    r->high = cut(c, n);
-    r->low = cut(c, n);
+    r->codes = cut(c, n * 2);
     r->scale = cut(c, n / block * 4);
     r->offset = cut(c, n / block * 4);
     r->exact = cut(c, (size_t)MAX_ROWS * EXACT * 4);
@@ -263,14 +262,15 @@ static void add_product(Walk *w, const Matrix *x, const Rows *a, int from_found)
         for (int j = 0; j < w->count; j++)
             put_row(x, &w->desk->normed, w->list[j], 0, m->narrow, m->found + (size_t)w->list[j] * m->narrow);
     }
-    vf out[MAX_ROWS];
+    float out[MAX_ROWS][LANES];
     for (; piece >= 0; piece = next_of(w)) {
         int end = (piece + 1) * some < x->tiles ? (piece + 1) * some : x->tiles;
         for (int t = piece * some; t < end; t++) {
             tile_product(x, t, a, w->list, w->count, out);
             for (int j = 0; j < w->count; j++) {
                 float *to = m->x + (size_t)w->list[j] * m->narrow + t * LANES;
-                vf_store(to, vf_load(to) + out[j]); /* outputs beyond dim are zeros: so are the weights */
+                for (int p = 0; p < LANES; p += W) /* outputs beyond dim are zeros: so are the weights */
+                    vf_store(to + p, vf_load(to + p) + vf_load(out[j] + p));
             }
         }
         done_with(w);
@@ -294,11 +294,11 @@ static void self_attention(Walk *w, int l) {
     if (head >= 0) norm_rows(w, m->layers[l].norms[0], x);
     size_t bytes = head_bytes(s->cache_format, 1, m->padded);
     float scale = 1.0f / sqrtf((float)m->width);
-    vf out[MAX_ROWS];
+    float out[MAX_ROWS][LANES];
     for (; head >= 0; head = next_of(w)) {
         for (int t = 0; t < tiles; t++) {
             tile_product(x, head * tiles + t, &w->desk->normed, w->list, w->count, out);
-            for (int j = 0; j < w->count; j++) vf_store(w->desk->qkv + (size_t)j * line + t * LANES, out[j]);
+            for (int j = 0; j < w->count; j++) memcpy(w->desk->qkv + (size_t)j * line + t * LANES, out[j], sizeof *out);
         }
         for (int j = 0; j < w->count; j++) {
             const Row *row = &m->rows[w->list[j]];
@@ -326,12 +326,13 @@ static void cross_attention(Walk *w, int l) {
     int head = begin_phase(w, m->shape.heads, x, x->tile_bytes * (size_t)tiles);
     if (head >= 0) norm_rows(w, m->layers[l].norms[1], x);
     float scale = 1.0f / sqrtf((float)m->width);
-    vf out[MAX_ROWS];
+    float out[MAX_ROWS][LANES];
     for (; head >= 0; head = next_of(w)) {
         for (int t = 0; t < tiles; t++) {
             tile_product(x, head * tiles + t, &w->desk->normed, w->list, w->count, out);
             for (int j = 0; j < w->count; j++)
-                vf_store(w->desk->qkv + (size_t)j * m->padded + t * LANES, out[j] * vf_set(scale));
+                for (int p = 0; p < LANES; p += W)
+                    vf_store(w->desk->qkv + (size_t)j * m->padded + t * LANES + p, vf_load(out[j] + p) * vf_set(scale));
         }
         for (int j = 0; j < w->count; j++) {
             const Row *row = &m->rows[w->list[j]];
@@ -354,7 +355,7 @@ static void feed_forward(Walk *w, int l) {
     int some = tiles_a_piece(x, block / LANES);
     int piece = begin_phase(w, pieces_of(m->deep, some * LANES), x, x->tile_bytes * (size_t)some);
     if (piece >= 0) norm_rows(w, m->layers[l].norms[2], x);
-    vf out[MAX_ROWS];
+    float out[MAX_ROWS][LANES];
     float numbers[MAX_ROWS][MAX_BLOCK];
     for (; piece >= 0; piece = next_of(w)) {
         for (int from = piece * some * LANES; from < (piece + 1) * some * LANES && from < m->deep; from += block) {
@@ -362,7 +363,8 @@ static void feed_forward(Walk *w, int l) {
                 int tile = from / LANES + t;
                 if (tile < x->tiles) tile_product(x, tile, &w->desk->normed, w->list, w->count, out);
                 for (int j = 0; j < w->count; j++)
-                    vf_store(numbers[j] + t * LANES, tile < x->tiles ? vf_gelu(out[j]) : vf_set(0.0f));
+                    for (int p = 0; p < LANES; p += W)
+                        vf_store(numbers[j] + t * LANES + p, tile < x->tiles ? vf_gelu(vf_load(out[j] + p)) : vf_set(0.0f));
             }
             for (int j = 0; j < w->count; j++) put_row(down, &m->hidden, w->list[j], from, block, numbers[j]);
         }
@@ -412,14 +414,14 @@ static void column(void *what, int thread, unsigned number) {
     int some = tiles_a_piece(x, 1);
     int piece = begin_phase(w, pieces_of(x->tiles, some), x, x->tile_bytes * (size_t)some);
     if (piece >= 0) norm_rows(w, m->norm, x);
-    vf out[MAX_ROWS];
+    float out[MAX_ROWS][LANES];
     for (; piece >= 0; piece = next_of(w)) {
         int end = (piece + 1) * some < x->tiles ? (piece + 1) * some : x->tiles;
         for (int t = piece * some; t < end; t++) {
             tile_product(x, t, &w->desk->normed, w->list, w->count, out);
             int kept = x->outs - t * LANES < LANES ? x->outs - t * LANES : LANES;
             for (int j = 0; j < w->count; j++)
-                memcpy(m->rows[w->list[j]].logits + t * LANES, &out[j], (size_t)kept * 4);
+                memcpy(m->rows[w->list[j]].logits + t * LANES, out[j], (size_t)kept * 4);
         }
         done_with(w);
     }
@@ -470,7 +472,7 @@ static void text_layers(void *what, int thread, unsigned number) {
     Walk walk = walk_of(m, thread, number), *w = &walk;
     size_t bytes = head_bytes(m->text_format, m->text_slots, m->padded);
     int tiles = 2 * m->padded / LANES, line = 2 * m->padded;
-    vf out[MAX_ROWS];
+    float out[MAX_ROWS][LANES];
     for (int l = begin_phase(w, m->shape.layers, NULL, 0); l >= 0; l = next_of(w)) {
         const Matrix *x = &m->layers[l].matrix[CROSS_KV];
         for (int first = 0; first < m->tokens; first += MAX_ROWS) {
@@ -485,7 +487,7 @@ static void text_layers(void *what, int thread, unsigned number) {
                 uint8_t *to = m->memory + bytes * (size_t)(l * m->shape.heads + head);
                 for (int t = 0; t < tiles; t++) {
                     tile_product(x, head * tiles + t, &w->desk->normed, w->list, w->count, out);
-                    for (int j = 0; j < w->count; j++) vf_store(w->desk->qkv + (size_t)j * line + t * LANES, out[j]);
+                    for (int j = 0; j < w->count; j++) memcpy(w->desk->qkv + (size_t)j * line + t * LANES, out[j], sizeof *out);
                 }
                 for (int j = 0; j < w->count; j++) {
                     const float *k = w->desk->qkv + (size_t)j * line;
@@ -518,15 +520,20 @@ static void read_all(void *what, int thread, unsigned number) {
     Walk walk = walk_of(m, thread, number), *w = &walk;
     const size_t piece_bytes = 1 << 20;
     int pieces = (int)(m->step_bytes / piece_bytes);
-    vi sum[4] = {vi_set(0), vi_set(0), vi_set(0), vi_set(0)};
+    vi sum[4][PARTS];
+    memset(sum, 0, sizeof sum);
     for (int piece = begin_phase(w, pieces, NULL, 0); piece >= 0; piece = next_of(w)) {
         const uint8_t *p = m->arena + piece_bytes * (size_t)piece;
         for (const uint8_t *end = p + piece_bytes; p < end; p += 256)
-            for (int i = 0; i < 4; i++) sum[i] += stream(p + 64 * i);
+            for (int i = 0; i < 4; i++) {
+                ask_ahead(p + 64 * i);
+                for (int k = 0; k < PARTS; k++) sum[i][k] += vi_load(p + 64 * i + 4 * W * k);
+            }
         done_with(w);
     }
-    sum[0] += sum[1] + sum[2] + sum[3];
-    memcpy(m->desks[thread].line, &sum[0], 64);
+    for (int i = 1; i < 4; i++)
+        for (int k = 0; k < PARTS; k++) sum[0][k] += sum[i][k];
+    memcpy(m->desks[thread].line, sum[0], sizeof sum[0]);
     end_job(w);
 }
 
@@ -541,15 +548,15 @@ EXPORT double descant_read_bytes(const Model *m) { return (double)(m->step_bytes
 
 /* For tests: gelu and exp of n numbers, n a multiple of 16. */
 EXPORT void descant_functions(const float *x, int32_t n, float *gelu, float *power) {
-    for (int i = 0; i < n; i += LANES) vf_store(gelu + i, vf_gelu(vf_load(x + i))), vf_store(power + i, vf_exp(vf_load(x + i)));
+    for (int i = 0; i < n; i += W) vf_store(gelu + i, vf_gelu(vf_load(x + i))), vf_store(power + i, vf_exp(vf_load(x + i)));
 }
 
 EXPORT const char *descant_machine(void) {
-#if defined(__AVX512VNNI__)
+#if W == 16
     return "avx512-vnni";
-#elif defined(__AVXVNNI__)
+#elif W == 8 && defined(__AVXVNNI__)
     return "avx-vnni";
-#elif defined(__AVX2__)
+#elif W == 8
     return "avx2";
 #elif defined(__ARM_FEATURE_DOTPROD)
     return "neon-dotprod";

@@ -1,7 +1,8 @@
-// Sixteen numbers at a time, the same on every machine: vectors, exp, gelu, elu, tanh, layer norm.
+// A machine's vectors, W numbers wide, the same on every machine: exp, gelu, elu, tanh, layer norm.
 //
-// Written with the compiler's vector extensions, which it splits into what the machine has. Only products of bytes
-// and fused multiply-adds name instructions. The order of every sum is fixed here and nowhere else, so that a row's
+// Written with the compiler's vector extensions, at the width of the machine's registers: wider ones would live in
+// memory. What is laid out in memory goes by LANES, which every W divides. Only products of bytes, conversions and
+// fused multiply-adds name instructions. The order of every sum is fixed here and nowhere else, so that a row's
 // result never depends on how many rows or threads there are; contraction is off (see build.py) for the same reason.
 #ifndef DESCANT_VEC_H
 #define DESCANT_VEC_H
@@ -15,24 +16,38 @@
 #include <arm_neon.h>
 #endif
 
+#if defined(__AVX512F__) && defined(__AVX512VNNI__) /* without products of bytes the halves are as quick */
+#define W 16
+#define EACH(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
+#elif defined(__AVX2__)
+#define W 8
+#define EACH(x) {x, x, x, x, x, x, x, x}
+#else
+#define W 4
+#define EACH(x) {x, x, x, x}
+#endif
+
 #define LANES 16
+#define PARTS (LANES / W)
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL(n) _Pragma(#n)
 
-typedef float vf __attribute__((vector_size(64)));
-typedef int32_t vi __attribute__((vector_size(64)));
-typedef uint32_t vu __attribute__((vector_size(64)));
-typedef uint16_t vh __attribute__((vector_size(32)));
-typedef int8_t vb __attribute__((vector_size(16)));
+typedef float vf __attribute__((vector_size(4 * W)));
+typedef int32_t vi __attribute__((vector_size(4 * W)));
+typedef uint32_t vu __attribute__((vector_size(4 * W)));
+typedef uint16_t vh __attribute__((vector_size(2 * W)));
+typedef int8_t vb __attribute__((vector_size(W)));
 
-INLINE vf vf_set(float x) { return (vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
-INLINE vi vi_set(int32_t x) { return (vi){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
-INLINE vf vf_load(const float *p) { vf v; memcpy(&v, p, 64); return v; }
-INLINE void vf_store(float *p, vf v) { memcpy(p, &v, 64); }
+INLINE vf vf_set(float x) { return (vf)EACH(x); }
+INLINE vi vi_set(int32_t x) { return (vi)EACH(x); }
+INLINE vf vf_load(const float *p) { vf v; memcpy(&v, p, sizeof v); return v; }
+INLINE vi vi_load(const void *p) { vi v; memcpy(&v, p, sizeof v); return v; }
+INLINE void vf_store(float *p, vf v) { memcpy(p, &v, sizeof v); }
 INLINE vf vf_pick(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 INLINE vf vf_max(vf a, vf b) {
-#if defined(__AVX512F__)
+#if W == 16
     return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif W == 8
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
 #else
     return vf_pick(a > b, a, b);
 #endif
@@ -41,17 +56,12 @@ INLINE vf vf_abs(vf a) { return (vf)((vi)a & vi_set(0x7fffffff)); }
 
 /* a * b + c: one rounding where the machine has it. */
 INLINE vf vf_fma(vf a, vf b, vf c) {
-#if defined(__AVX512F__)
+#if W == 16
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__FMA__)
-    union { vf v; __m256 h[2]; } x = {a}, y = {b}, z = {c};
-    z.h[0] = _mm256_fmadd_ps(x.h[0], y.h[0], z.h[0]);
-    z.h[1] = _mm256_fmadd_ps(x.h[1], y.h[1], z.h[1]);
-    return z.v;
+#elif W == 8 && defined(__FMA__)
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined(__aarch64__)
-    union { vf v; float32x4_t h[4]; } x = {a}, y = {b}, z = {c};
-    for (int i = 0; i < 4; i++) z.h[i] = vfmaq_f32(z.h[i], x.h[i], y.h[i]);
-    return z.v;
+    return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return a * b + c;
 #endif
@@ -59,26 +69,37 @@ INLINE vf vf_fma(vf a, vf b, vf c) {
 
 /* Sum and largest of the lanes, halves first. */
 INLINE float vf_sum(vf v) {
-    float x[LANES];
+    float x[W];
     vf_store(x, v);
-    for (int n = 8; n; n /= 2)
+    for (int n = W / 2; n; n /= 2)
         for (int i = 0; i < n; i++) x[i] += x[i + n];
     return x[0];
 }
 INLINE float vf_top(vf v) {
-    float x[LANES];
+    float x[W];
     vf_store(x, v);
-    for (int n = 8; n; n /= 2)
+    for (int n = W / 2; n; n /= 2)
         for (int i = 0; i < n; i++) x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
     return x[0];
+}
+
+INLINE int32_t vi_sum(vi v) {
+    int32_t x[W], sum = 0;
+    memcpy(x, &v, sizeof v);
+    for (int i = 0; i < W; i++) sum += x[i];
+    return sum;
 }
 
 /* bfloat16: the upper half of a float. */
 INLINE vf vf_from_bf16(const uint16_t *p) {
     vh h;
-    memcpy(&h, p, 32);
-#if defined(__AVX512F__)
+    memcpy(&h, p, sizeof h);
+#if W == 16
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)h), 16);
+#elif W == 8
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32((__m128i)h), 16);
+#elif defined(__aarch64__)
+    return (vf)vshlq_n_u32(vmovl_u16((uint16x4_t)h), 16);
 #else
     return (vf)(__builtin_convertvector(h, vu) << 16);
 #endif
@@ -99,18 +120,13 @@ INLINE float float_of_bf16(uint16_t h) {
 /* binary16, of finite numbers. */
 INLINE vf vf_from_fp16(const uint16_t *p) {
     vh h;
-    memcpy(&h, p, 32);
-#if defined(__AVX512F__)
+    memcpy(&h, p, sizeof h);
+#if W == 16
     return (vf)_mm512_cvtph_ps((__m256i)h);
-#elif defined(__F16C__)
-    union { vf v; __m256 h[2]; } x;
-    x.h[0] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
-    x.h[1] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)));
-    return x.v;
+#elif W == 8 && defined(__F16C__)
+    return (vf)_mm256_cvtph_ps((__m128i)h);
 #elif defined(__aarch64__)
-    union { vf v; float32x4_t h[4]; } x;
-    for (int i = 0; i < 4; i++) x.h[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
-    return x.v;
+    return (vf)vcvt_f32_f16((float16x4_t)h);
 #else /* the same bits further down, then up again by 2^112: subnormal numbers come out right, too */
     vu u = __builtin_convertvector(h, vu);
     vf size = (vf)((u & 0x7fff) << 13) * vf_set(0x1p112f);
@@ -171,20 +187,20 @@ INLINE vf vf_gelu(vf x) {
 
 /* (x - mean) / sqrt(variance + eps) * w + b over n numbers; y may have more room, which is not touched. */
 static inline void layer_norm(const float *x, const float *w, const float *b, int n, float eps, float *y) {
-    int whole = n / LANES * LANES;
+    int whole = n / W * W;
     vf sum = vf_set(0.0f), square = vf_set(0.0f);
     float rest = 0.0f;
-    for (int i = 0; i < whole; i += LANES) sum += vf_load(x + i);
+    for (int i = 0; i < whole; i += W) sum += vf_load(x + i);
     for (int i = whole; i < n; i++) rest += x[i];
     float mean = (vf_sum(sum) + rest) / (float)n;
     rest = 0.0f;
-    for (int i = 0; i < whole; i += LANES) {
+    for (int i = 0; i < whole; i += W) {
         vf d = vf_load(x + i) - vf_set(mean);
         square = vf_fma(d, d, square);
     }
     for (int i = whole; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
     float scale = 1.0f / sqrtf((vf_sum(square) + rest) / (float)n + eps);
-    for (int i = 0; i < whole; i += LANES) {
+    for (int i = 0; i < whole; i += W) {
         vf d = (vf_load(x + i) - vf_set(mean)) * vf_set(scale);
         vf_store(y + i, vf_fma(d, vf_load(w + i), vf_load(b + i)));
     }
