@@ -28,9 +28,20 @@ class HeldNotes:
                 note[2] = max(at, _whole(note[1]) + shortest)
         if down:
             self._notes.append([key, at, None])
+        return self._from(at, changeable)
+
+    def _from(self, at: int, changeable: int) -> list[tuple[int, tuple[int, ...]]]:
+        """The chords from a sample on, where they change."""
         self._notes = [note for note in self._notes if note[2] is None or note[2] >= changeable][-MAX_NOTES:]
         edges = {edge for note in self._notes for edge in note[1:] if edge is not None and edge >= changeable}
         return [(edge, self.chord(edge)) for edge in sorted(edges | {at})]
+
+    def let_go(self, at: int, shortest: int, changeable: int) -> list[tuple[int, tuple[int, ...]]]:
+        """Every key comes up at a sample; otherwise as `moved`."""
+        for note in self._notes:
+            if note[2] is None:
+                note[2] = max(at, _whole(note[1]) + shortest)
+        return self._from(at, changeable)
 
     def moved_to(self, at: int) -> None:
         """The client goes on at a sample: what is held is held there, what was let go is over."""

@@ -140,7 +140,9 @@ class Controller:
         return [do for binding in found if (do := self._do(binding, midi)) is not None]
 
     def let_go(self) -> list[Do | Midi]:
-        """It was unplugged, in mid-note perhaps, or panic was pressed: the ends of all that is held."""
+        """It was unplugged, in mid-note perhaps, or panic was pressed: the ends of all that is held. Toggles
+        are off from now on."""
+        self._on.clear()
         held, self._held = list(self._held.values()), {}
         return [end for midi in held for end in self.take(Midi("note_off", midi.channel, midi.number))]
 

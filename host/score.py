@@ -153,8 +153,11 @@ class Score:
                 for boundary, chord in self._held.moved(key, down, at, self._frame, changeable):
                     self.schedule.edit(boundary, "chords", chord)
                 return Outcome(at_once=at)
-            case Silence():
+            case Silence(let_go):
                 self.forget_wishes()
+                if let_go:
+                    for boundary, chord in self._held.let_go(at, self._frame, changeable):
+                        self.schedule.edit(boundary, "chords", chord)
                 return Outcome(self._stop(at, self.samples(STOP_FADE_MS)))
             case None:
                 return Outcome()

@@ -13,7 +13,10 @@ from descant.host.errors import EventError
 from descant.host.events import Bend, Control, NoteOff, NoteOn, Parameter, Program, Trigger
 from descant.host.preset import PARAMETERS, Preset
 
-ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123  # MIDI channel mode messages: both bring silence
+ALL_SOUND_OFF, ALL_NOTES_OFF = (
+    120,
+    123,
+)  # MIDI channel mode messages: both bring silence, the second lets held keys go, too
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class ChordNote:
 
 @dataclass(frozen=True)
 class Silence:
-    """Fade to silence as soon as can be."""
+    """Fade to silence as soon as can be. let_go: held keys are held no more."""
+
+    let_go: bool = False
 
 
 Action = StartSlot | SetParameter | ChordNote | Silence
@@ -84,7 +89,9 @@ def action_of(event: Playable, preset: Preset, worded: Container[int] = ()) -> A
             row = preset.cc.get(str(_midi("controller", event.controller)))
             if row is not None:
                 return SetParameter(row.parameter, row.value(event.value))
-            return Silence() if event.controller in (ALL_SOUND_OFF, ALL_NOTES_OFF) else None
+            if event.controller not in (ALL_SOUND_OFF, ALL_NOTES_OFF):
+                return None
+            return Silence(let_go=event.controller == ALL_NOTES_OFF)
         case Bend():
             wheel = preset.bend
             return None if wheel is None else SetParameter(wheel.parameter, wheel.part(event.value / 16383))

@@ -1,6 +1,6 @@
 """A host that is there as long as it is wanted: started in the background, and started again when it dies.
 
-Thread: the owner's, but for one of its own that waits for hosts. Nobody else ever waits for one.
+Thread: the owner's, but for one of its own that waits for hosts.
 """
 
 from __future__ import annotations
@@ -38,8 +38,15 @@ class HostKeeper:
         """Whether a host answers, as far as is known."""
         return self._host is not None
 
+    def await_host(self) -> None:
+        """Wait for the first one. Raises HostError where it does not come."""
+        while not self.ready and self.error is None:
+            self._ending.wait(LOOK_SECONDS)
+        if self.error is not None:
+            raise self.error
+
     def close(self) -> None:
-        """End the host. Harmless when repeated."""
+        """End the host, or its start. Harmless when repeated."""
         self._ending.set()
         self._thread.join()
         self._scratch.remove()
@@ -50,7 +57,9 @@ class HostKeeper:
         while not self._ending.wait(RESTS[min(vain, len(RESTS) - 1)]):
             self.starts += 1
             try:
-                with running_host(self._model, self._threads, self._presets, self.endpoint) as host:
+                with running_host(
+                    self._model, self._threads, self._presets, self.endpoint, ended=self._ending.is_set
+                ) as host:
                     self.error, self._host, self.pid = None, host, host.pid
                     vain = 0
                     while host.process.poll() is None and not self._ending.wait(LOOK_SECONDS):

@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
@@ -53,11 +54,12 @@ def running_host(
     presets: tuple[str, ...] = (),
     endpoint: str = "",
     patience: float = 90.0,
+    ended: Callable[[], bool] = lambda: False,
 ) -> Iterator[HostProcess]:
     """Start a host and give it once it answers; it ends with the block.
 
-    endpoint: "" for a private one. patience: seconds to wait for the model. Raises HostError when it does
-    not start.
+    endpoint: "" for a private one. patience: seconds to wait for the model. ended: whether nobody waits
+    for it any more. Raises HostError when it does not start.
     """
     sweep()
     scratch = Scratch()
@@ -81,7 +83,7 @@ def running_host(
             )
         host = HostProcess(process, endpoint, log)
         try:
-            _await_ready(host, patience)
+            _await_ready(host, patience, ended)
             yield host
         finally:
             host.stop()
@@ -92,20 +94,24 @@ def running_host(
         scratch.remove()
 
 
-def _await_ready(host: HostProcess, patience: float) -> None:
+def _await_ready(host: HostProcess, patience: float, ended: Callable[[], bool]) -> None:
     lines: SimpleQueue[str] = SimpleQueue()
     stdout = host.process.stdout
     assert stdout is not None
     threading.Thread(target=_first_line, args=(stdout, lines), daemon=True).start()
-    try:
-        if lines.get(timeout=patience).startswith("ready "):
-            return
-    except Empty:
+    give_up = time.monotonic() + patience
+    line = None
+    while line is None and time.monotonic() < give_up and not ended():
+        with suppress(Empty):
+            line = lines.get(timeout=0.1)
+    if line is None:
         raise HostError(
             f"The host did not load its model within {patience:.0f} s.",
             "Nothing was played.",
             "Close other programs, or run descant doctor.",
-        ) from None
+        )
+    if line.startswith("ready "):
+        return
     host.process.wait(5)
     last = [line for line in host.said().splitlines() if line.strip()][-3:]
     if len(last) == 3:

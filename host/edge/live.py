@@ -17,18 +17,18 @@ from descant.host.controller import Binding, Controller, Do, Profile, Shown, lig
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import profile_for
 from descant.host.edge.midi_ports import MidiPorts
+from descant.host.edge.recall import RecallingClient
 from descant.host.edge.recording import Recording
 from descant.host.errors import HostError
 from descant.host.events import TransportEvent
 from descant.host.loop_press import Press, PressAction
 from descant.host.midi_words import Midi
 from descant.host.transport import Timeline
-from descant.plugin_bridge import BridgeClient
+from descant.host.trigger import ALL_NOTES_OFF, ALL_SOUND_OFF
 
 AHEAD_SECONDS = 0.03  # of the generator's sound: what this loop may be late by
 TURN_SECONDS = 0.003
 START_SECONDS = 1.0  # from a welcome that is awaited to the first sample that is asked for
-ALL_SOUND_OFF = 120
 
 
 def live_start(audio: AudioServer) -> int:
@@ -45,7 +45,7 @@ class Live:
 
     def __init__(
         self,
-        client: BridgeClient,
+        client: RecallingClient,
         audio: AudioServer,
         ports: MidiPorts,
         profiles: list[Profile],
@@ -63,6 +63,7 @@ class Live:
         self._far = round(2 * START_SECONDS * audio.rate)
         self._fed: int | None = client.playhead or None
         self._lit: dict[tuple[str, Binding], Shown] = {}
+        self._sessions = client.reconnects
         self._slot = ""  # the prompt that was asked for last, as bindings name it
         self._slot_shown: Shown = "empty"
         self._start(tempo)
@@ -87,6 +88,8 @@ class Live:
             if name in self._controllers:
                 self._hear(name, midi, seconds)
         self.client.pump(0)
+        if self.client.reconnects != self._sessions and self.client.state == "live":
+            self._resume()
         self._feed()
         if self.takes is not None:
             self.takes.turn()
@@ -179,13 +182,37 @@ class Live:
         elif kind == "parameter":
             self.client.parameter(rest, wish.value, at_sample=at)
         elif kind == "panic":
-            self.client.control(ALL_SOUND_OFF, 0, at_sample=at)
-            self.audio.press(Press(at, 0, "stop all", "off"))
-            for controller in self._controllers.values():
-                controller.let_go()
+            self._panic(at)
         elif kind == "tap" and (tempo := self._tap.tap(seconds)) is not None:
             self._follow(tempo, self._timeline.beat_at(at), at)
             self._say(f"{tempo:.1f} beats a minute")
+
+    def _panic(self, at: int) -> None:
+        """Nothing sounds and nothing is held any more, here and in the host, whoever held it."""
+        for controller in self._controllers.values():
+            self._do_all(controller.let_go(), at)
+        for controller_number in (ALL_NOTES_OFF, ALL_SOUND_OFF):
+            self.client.control(controller_number, 0, at_sample=at)
+        self.audio.press(Press(at, 0, "stop all", "off"))
+        self._slot_shown = "empty"
+
+    def _resume(self) -> None:
+        """Another host knows nothing of what was: it is told all of it, and the music begins again."""
+        self._sessions = self.client.reconnects
+        at = self._now()
+        self._follow(float(self._timeline.at(at).tempo), self._timeline.beat_at(at), at)
+        recall = self.client.recall
+        if recall is None:
+            self._say("The host is back. It knows the tempo. Start again what shall play.")
+            return
+        told = recall.told(at)
+        for message in told:
+            self.client.tell(message)
+        playing = "what played begins again on its line" if recall.playing is not None else "nothing plays"
+        self._say(
+            "Another host is there: what the one before was making is lost. Tempo, preset, seed, words, "
+            f"numbers and melody are as they were; {playing}. Nothing: play on."
+        )
 
     def _feed(self) -> None:
         """Put what the host has made where the audio process will want it next."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from rich.markup import escape
 
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
-from descant.host.edge.host_process import running_host
+from descant.host.edge.host_keeper import HostKeeper
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.preset_files import choose_preset
+from descant.host.edge.recall import Recall
 from descant.host.edge.recording import Recording
 from descant.host.edge.recording_client import RecordingClient
 from descant.host.edge.take_recorder import TakeRecorder
+from descant.host.errors import HostError
 
 _CHANNELS = 2
 _PATIENCE = 10.0
@@ -49,7 +51,7 @@ class LiveRequest:
 
 def run(request: LiveRequest) -> None:
     """Thread: main. Play. Raises HostError or WireError when there is no host to play."""
-    _, preset = choose_preset(request.presets, request.preset, "Nothing was played.")
+    presets, preset = choose_preset(request.presets, request.preset, "Nothing was played.")
     console = Console(stderr=True, highlight=False)
 
     def say(text: str) -> None:
@@ -62,13 +64,13 @@ def run(request: LiveRequest) -> None:
         audio = stack.enter_context(
             AudioServer(request.rate, _CHANNELS, devices=request.devices, block=request.block)
         )
-        endpoint = request.endpoint
-        if not endpoint:
-            if console.is_terminal:
-                stack.enter_context(console.status("starting a host"))
-            endpoint = stack.enter_context(
-                running_host(request.model, request.threads, request.presets)
-            ).endpoint
+        keeper = None
+        if not request.endpoint:
+            keeper = HostKeeper(request.model, request.threads, request.presets)
+            stack.callback(keeper.close)
+            with console.status("starting a host") if console.is_terminal else nullcontext():
+                keeper.await_host()
+        endpoint = keeper.endpoint if keeper else request.endpoint
         client = RecordingClient(
             endpoint,
             request.rate,
@@ -77,6 +79,7 @@ def run(request: LiveRequest) -> None:
             name="descant play",
             preset=request.preset,
             seed=request.seed,
+            recall=Recall(presets, preset),
         )
         stack.callback(client.close)
         patience = time.monotonic() + _PATIENCE
@@ -98,8 +101,18 @@ def run(request: LiveRequest) -> None:
         if request.prompt:
             client.prompt(request.prompt, 0)
         end = None if request.seconds is None else time.monotonic() + request.seconds
+        failed: HostError | None = None
+
+        def over() -> bool:
+            nonlocal failed
+            if keeper is not None and keeper.error is not failed:
+                failed = keeper.error
+                if failed is not None:
+                    say(str(failed))
+            return end is not None and time.monotonic() >= end
+
         with suppress(KeyboardInterrupt):
-            live.run(lambda: end is not None and time.monotonic() >= end)
+            live.run(over)
         memory = audio.memory
         if takes is not None:
             takes.close()

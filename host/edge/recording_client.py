@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from descant.host.edge.recall import RecallingClient
 from descant.host.edge.take_log import Noted
-from descant.plugin_bridge import BridgeClient, Code, wire
+from descant.plugin_bridge import Code, wire
 
 Wave = npt.NDArray[np.float32]
 BEHIND_SECONDS = 0.25  # behind the playhead nothing is replaced any more
@@ -21,7 +22,7 @@ UNTOLD = 65_536  # messages whose handling the host has not told of
 _EPHEMERAL = (wire.Heartbeat, wire.Hello, wire.Goodbye, wire.Mode, wire.Sync, wire.Recount)
 
 
-class RecordingClient(BridgeClient):
+class RecordingClient(RecallingClient):
     """See BridgeClient.
 
     sessions: how many there have been, each of a host that was started anew. noted: entries of the log of the

@@ -23,6 +23,7 @@ from descant.host.edge.live import Live
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.preset_files import load_presets
+from descant.host.edge.recall import Recall
 from descant.host.edge.stage_client import StageClient
 from descant.host.errors import HostError, PresetError
 from descant.host.plane import ring, shares
@@ -74,6 +75,7 @@ class Stage:
         self.client = StageClient(
             endpoint, order.rate, order.block, CHANNELS, name="descant desktop",
             preset=self.preset.name, seed=order.seed,
+            recall=Recall(self.presets, self.preset),
         )  # fmt: skip
         self.ports = MidiPorts(order.midi)
         self.live: Live | None = None

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from descant.plugin_bridge import BridgeClient, wire
+from descant.host.edge.recall import RecallingClient
+from descant.plugin_bridge import wire
 from descant.plugin_bridge.fields import Wave
 
 TONE_HZ = 440.0
@@ -15,7 +16,7 @@ TONE_LEVEL = 0.1  # -20 dBFS
 KEPT = 64
 
 
-class StageClient(BridgeClient):
+class StageClient(RecallingClient):
     """See BridgeClient. tone: whether a sine is heard beside the music. seen_faults: oldest first;
     seen_meter: the newest; plan: what sounds from where on, in the order of samples, the latest word for
     each.

@@ -125,8 +125,8 @@ def test_what_events_mean():
     assert action_of(NoteOn(0, 60, 0), preset) == ChordNote(60, False)
     assert action_of(Program(0, 3), preset) == StartSlot(0) and action_of(Program(0, 4), preset) is None
     assert action_of(Control(0, 1, 127), preset) == SetParameter("guidance", 1.0)
-    assert (
-        action_of(Control(0, 2, 127), preset) is None and action_of(Control(0, 123, 0), preset) == Silence()
+    assert action_of(Control(0, 2, 127), preset) is None and action_of(Control(0, 123, 0), preset) == Silence(
+        let_go=True
     )
     assert action_of(Parameter(0, "top_p", 0.5), preset) == SetParameter("top_p", 0.5)
     with pytest.raises(EventError, match="temperature, guidance"):

@@ -12,7 +12,7 @@ from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.host_process import running_host
 from descant.host.edge.live import Live
 from descant.host.edge.midi_ports import MidiPorts
-from descant.plugin_bridge import BridgeClient
+from descant.host.edge.recall import RecallingClient
 from tests.rig.conftest import wait_for
 from tests.rig.player import Player
 
@@ -29,7 +29,7 @@ PADS = Profile(
 def test_a_pad_plays_a_loop_is_captured_and_outlives_everything(jack):
     said: list[str] = []
     with running_host(threads=1) as host, AudioServer(slots=2, pool_seconds=60) as audio:
-        client = BridgeClient(host.endpoint, 48000, 256, 2, name="live")
+        client = RecallingClient(host.endpoint, 48000, 256, 2, name="live")
         client.connect()
         ports, pads = MidiPorts(), Player("pads")
         try:
