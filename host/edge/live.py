@@ -91,9 +91,9 @@ class Live:
         if self.client.reconnects != self._sessions and self.client.state == "live":
             self._resume()
         self._feed()
+        self._tell()  # the words of what is made go to the recorder before its sound does
         if self.takes is not None:
             self.takes.turn()
-        self._tell()
 
     @property
     def timeline(self) -> Timeline:

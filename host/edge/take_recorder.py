@@ -75,6 +75,7 @@ class TakeRecorder:
         self._store: TakeStore | None = None
         self._writer: TakeWriter | None = None
         self._take: Take | None = None
+        self._begun = ""  # when, as its name says
         self._next = 0  # the sample that follows what was written
         self._quiet = 0
         self._row_at = self._look_at = self._again_at = 0.0
@@ -152,7 +153,7 @@ class TakeRecorder:
             self._mine.append(self._blocks.popleft())
         while self._mine and self._take_in(self._store):
             pass
-        if self._take is not None and now - self._row_at >= ROW_SECONDS:
+        if self._take is not None and (now - self._row_at >= ROW_SECONDS or self._named_late()):
             self._keep_row()
         if now - self._look_at >= LOOK_SECONDS:
             self._look_at = now
@@ -221,7 +222,8 @@ class TakeRecorder:
             self._plans.popleft()
         prompt = " | ".join(self._words(at))[:MAX_PROMPT]
         now = datetime.now(UTC)
-        name = f"{datetime.now():%Y-%m-%d %H-%M} {prompt[:40]}".strip()
+        self._begun = f"{datetime.now():%Y-%m-%d %H-%M}"
+        name = f"{self._begun} {prompt[:40]}".strip()
         self._writer = store.begin(name, self._rate, self._channels)
         self._take = store.keep(
             Take(
@@ -246,14 +248,21 @@ class TakeRecorder:
         plans = list(self._plans)
         return list(dict.fromkeys(" ".join(text.split()) for at, text in plans if text and at <= until))
 
+    def _named_late(self) -> bool:
+        """Thread: recorder. Whether words have come for a take that began without."""
+        return self._take is not None and not self._take.prompt and bool(self._words(self._next))
+
     def _keep_row(self) -> None:
         """Thread: recorder. Bring the take's row up to date."""
         assert self._take is not None and self._writer is not None and self._store is not None
         self._row_at = time.monotonic()
         words = dict.fromkeys([*self._take.prompt.split(" | "), *self._words(self._next)])
         prompt = " | ".join(text for text in words if text)[:MAX_PROMPT]
+        unnamed = not self._take.prompt and bool(prompt)
         self._take = replace(self._take, seconds=self._writer.seconds, prompt=prompt)
         self._store.change(self._take)
+        if unnamed:
+            self._take = self._store.rename(self._take.number, f"{self._begun} {prompt[:40]}")
 
     def _end(self) -> None:
         """Thread: recorder. The take is over, its file whole and its row true."""

@@ -96,6 +96,14 @@ class TakeStore:
         with self._database:
             self._database.execute(f"UPDATE takes SET {names} WHERE number = ?", (*values, take.number))
 
+    def rename(self, number: int, name: str) -> Take:
+        """Another name, made free first; the file keeps its own. Raises TakeError."""
+        take = self.get(number)
+        free = free_name(name, {other.name for other in self.find() if other.number != number})
+        with self._database:
+            self._database.execute("UPDATE takes SET name = ? WHERE number = ?", (free, take.number))
+        return self.get(number)
+
     def remove(self, number: int) -> Take:
         """Forget a take, its file and what only it needs. Raises TakeError; then all of it is there."""
         take = self.get(number)

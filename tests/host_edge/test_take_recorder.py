@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -54,6 +55,27 @@ def test_a_take_is_what_sounded_and_what_is_known_of_it(tmp_path):
         assert store.noted("first") == [b"one"]
         store.remove(take.number)
         assert store.noted("first") == [] and not list(tmp_path.glob("*.wav"))
+
+
+def test_words_that_come_after_the_first_sound_are_the_takes_all_the_same(tmp_path):
+    takes = recorder(tmp_path)
+    at = feed(takes, 0, LOUD)
+    deadline = time.monotonic() + 30
+    while not takes.takes and time.monotonic() < deadline:
+        time.sleep(0.01)
+    takes.planned(1000, "slow jazz")
+    with TakeStore(tmp_path) as store:  # another program looks, long before the row is due again
+        while not store.find()[0].prompt and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (take,) = store.find()
+        assert take.prompt == "slow jazz" and take.name.endswith("slow jazz")
+        assert store.rate(take.number, 3).rating == 3
+    feed(takes, at, LOUD)
+    takes.close()
+    with TakeStore(tmp_path) as store:
+        (take,) = store.find()
+        assert (take.prompt, take.rating, take.seconds) == ("slow jazz", 3, 8.0)
+        assert take.name.endswith("slow jazz") and (tmp_path / take.file).exists()
 
 
 def test_long_silence_a_long_hole_or_another_session_begin_another_take(tmp_path):
