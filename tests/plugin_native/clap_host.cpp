@@ -1,12 +1,15 @@
 // A small CLAP host: plays a plugin in real time with transport and events, or abuses it; counts what is allocated in
 // `process`, by the plugin and the framework together.
 //
-//   clap_host FILE.clap play SECONDS RATE BLOCK TEMPO OUT   a note at beat 1.5; OUT: the left channel, float32
+//   clap_host FILE.clap play SECONDS RATE BLOCKS TEMPO OUT  a note at beat 1.5; OUT: the left channel, float32;
+//                                                          BLOCKS: 512, or sizes in turn: 1,4096,17; an effect hears
+//                                                          an impulse at frame 100 of each 4800
 //   clap_host FILE.clap bounce ...                         the same, offline: as fast as it comes, the note is key 36
 //   clap_host FILE.clap abuse SECONDS SEED                  everything a DAW may do, at random; 1 MB of foreign state
 //
 // Prints `name value` lines; the exit code is 0 if nothing was allocated, no sample was foul and states came back.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -14,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,6 +25,7 @@
 #include <dlfcn.h>
 
 #include "clap/entry.h"
+#include "clap/ext/latency.h"
 #include "clap/ext/note-ports.h"
 #include "clap/ext/params.h"
 #include "clap/ext/state.h"
@@ -192,23 +197,37 @@ struct Render { // CLAP's extension "clap.render"
     bool (*set)(const clap_plugin_t*, int32_t mode);
 };
 
-int play(Plugin& it, double seconds, double rate, uint32_t block, double tempo, const char* path, bool offline)
+std::vector<uint32_t> sizes_of(const char* words)
 {
+    std::vector<uint32_t> sizes;
+    for (std::istringstream list(words); list; list.ignore())
+        if (uint32_t size = 0; list >> size && size > 0)
+            sizes.push_back(size);
+    return sizes;
+}
+
+int play(Plugin& it, double seconds, double rate, const std::vector<uint32_t>& sizes, double tempo, const char* path, bool offline)
+{
+    if (sizes.empty())
+        return 2;
+    const uint32_t largest = *std::max_element(sizes.begin(), sizes.end());
     const auto* render = static_cast<const Render*>(it.plugin->get_extension(it.plugin, "clap.render"));
     if (offline && (!render || render->is_hard(it.plugin) || !render->set(it.plugin, 1)))
         return 2;
     FILE* file = std::fopen(path, "wb");
-    it.plugin->activate(it.plugin, rate, 1, block);
+    it.plugin->activate(it.plugin, rate, 1, largest);
     it.plugin->start_processing(it.plugin);
     Events events;
     const auto wait = Clock::now() + std::chrono::seconds(10);
     while (!offline && it.value("Link") != 2 && Clock::now() < wait) { // the DAW is stopped until the link lives
         const auto still = transport_at(0, 0, tempo, false);
-        it.process(block, &still, events, 0);
+        it.process(largest, &still, events, 0);
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     const auto began = Clock::now();
-    for (int64_t frame = 0; frame < seconds * rate; frame += block) {
+    size_t turn = 0;
+    for (int64_t frame = 0, block = 0; frame < seconds * rate; frame += block) {
+        block = sizes[turn++ % sizes.size()];
         const double beat = double(frame) / rate * tempo / 60, next = double(frame + block) / rate * tempo / 60;
         const auto transport = transport_at(beat, double(frame) / rate, tempo, true);
         events.list.clear();
@@ -221,12 +240,15 @@ int play(Plugin& it, double seconds, double rate, uint32_t block, double tempo, 
             note.velocity = 100.0 / 127;
             events.midi(offset, 0xB2, 74, 33);
         }
-        const float* out = it.process(block, &transport, events, frame);
-        std::fwrite(out, 4, block, file);
+        for (uint32_t i = 0; i < block; ++i)
+            it.buffers[0][i] = it.buffers[1][i] = (frame + i) % 4800 == 100 ? 0.5f : 0.0f;
+        const float* out = it.process(uint32_t(block), &transport, events, frame);
+        std::fwrite(out, 4, size_t(block), file);
         if (!offline)
             std::this_thread::sleep_until(began + std::chrono::duration<double>(double(frame + block) / rate));
     }
-    std::printf("link %g\nunderruns %g\n", it.value("Link"), it.value("Underruns"));
+    const auto* latency = static_cast<const clap_plugin_latency_t*>(it.plugin->get_extension(it.plugin, CLAP_EXT_LATENCY));
+    std::printf("link %g\nunderruns %g\nlatency %u\n", it.value("Link"), it.value("Underruns"), latency ? latency->get(it.plugin) : 0);
     it.plugin->stop_processing(it.plugin);
     it.plugin->deactivate(it.plugin);
     std::fclose(file);
@@ -311,7 +333,7 @@ int main(int argc, char** argv)
     {
         Plugin it(factory, id, inputs);
         if (std::strcmp(argv[2], "abuse"))
-            result = play(it, std::atof(argv[3]), std::atof(argv[4]), uint32_t(std::atoi(argv[5])), std::atof(argv[6]), argv[7], !std::strcmp(argv[2], "bounce"));
+            result = play(it, std::atof(argv[3]), std::atof(argv[4]), sizes_of(argv[5]), std::atof(argv[6]), argv[7], !std::strcmp(argv[2], "bounce"));
         else
             result = abuse(factory, id, inputs, it, std::atof(argv[3]), uint32_t(std::atoi(argv[4])));
         std::printf("foul %ld\nallocations %ld\n", it.foul, allocations.load());

@@ -11,7 +11,7 @@ from descant.host.engine import Engine
 from descant.host.errors import HostError
 from descant.host.events import ResumeOut
 from descant.host.preset import ControllerRow, Preset, PromptSlot
-from descant.model import tiny_model
+from descant.model import MusicModel, tiny_model
 from descant.plugin_bridge import wire
 from tests.plugin_bridge.small_host import SmallHost
 
@@ -30,11 +30,17 @@ PRESETS = {
 
 
 class EngineHost(SmallHost):
-    """Serve it often. frames: how many model frames one turn makes at most."""
+    """Serve it often. frames: how many model frames one turn makes at most. model: None: the tiny one."""
 
-    def __init__(self, endpoint: str, presets: Mapping[str, Preset] = PRESETS, frames: int = 8) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        presets: Mapping[str, Preset] = PRESETS,
+        frames: int = 8,
+        model: MusicModel | None = None,
+    ) -> None:
         super().__init__(endpoint)
-        self.engine = Engine(tiny_model(), presets)
+        self.engine = Engine(model or tiny_model(), presets)
         self.frames = frames
         self.sessions: dict[bytes, int] = {}  # open ones, by client
         self.lost = 0
