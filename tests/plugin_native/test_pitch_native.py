@@ -42,7 +42,7 @@ def test_a_sine_keeps_its_pitch_at_any_rate_and_block(built, serving, tmp_path: 
     heard = np.fromfile(out, np.float32)
     assert np.isfinite(heard).all()
     sine = measured(heard, rate)
-    print(f"{rate} Hz, blocks of {blocks}: {sine.cents:+.6f} cents, {sine.rest / PEAK:.1e} beside the sine")
+    print(f"{rate} Hz, blocks of {blocks}: {sine.cents:+.1e} cents, {sine.rest / PEAK:.1e} beside the sine")
     assert sine.seconds > 0.3, "a machine that stalls for longer than the lead leaves a gap; not this often"
     assert abs(sine.cents) <= CENTS
     assert abs(sine.peak / PEAK - 1) < 0.01 and sine.rest < PEAK / 1000, "in one piece: no block out of place"

@@ -24,7 +24,11 @@ BLOCK = 256
 
 
 class Ahead(SmallHost):
-    """Keeps half a second of `voice` ahead of the playhead it is told of, in blocks of ten ms."""
+    """Keeps half a second of `wave` ahead of the playhead it is told of, in blocks of 480."""
+
+    def wave(self, first: int, n: int) -> np.ndarray:
+        """[2, n] float32: what lies at samples first..first + n - 1."""
+        return voice(0, first, n)
 
     def answer(self, hello: wire.Hello) -> wire.Message:
         self.made, self.jumps = 0, 0
@@ -39,7 +43,7 @@ class Ahead(SmallHost):
             self.jumps, self.epoch, self.made = beats[-1].jumps, self.epoch + 1, beats[-1].playhead
         end = (beats[-1].playhead if beats else 0) + RATE // 2
         while self.made < end:
-            wave = voice(0, self.made, 480)
+            wave = self.wave(self.made, 480)
             if not self.server.send(self.client, wire.Audio(self.epoch, wave, at_sample=self.made)):
                 return
             self.made += 480
