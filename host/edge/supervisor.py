@@ -25,6 +25,7 @@ from descant.plugin_bridge import BridgeServer, Code, WireError, wire
 _STALLED = 0.25  # seconds of one turn, which never takes so long by itself
 _FRAMES_A_TURN = 512  # of the engine's, before the clients are looked at again
 _POLLS_A_TURN = 4
+_SAY_AGAIN = 60.0  # seconds between two lines about the same trouble of bridges
 _FADES = "What was made so far plays, then fades out; nothing else stops."
 
 
@@ -63,6 +64,7 @@ class Supervisor:
         self._restarts = 0  # in a row
         self._ever_ready = False
         self._told_late = False
+        self._version_said = -math.inf
         self._stop = False
 
     def request_stop(self) -> None:
@@ -241,8 +243,17 @@ class Supervisor:
             if not came:
                 return
             for client, message in came:
-                if not isinstance(message, WireError):  # those were answered by the server
+                if isinstance(message, WireError):  # answered by the server
+                    self._note_refused(message)
+                else:
                     self._on_message(client, message)
+
+    def _note_refused(self, error: WireError) -> None:
+        """A bridge of another version asks again and again: that is said once in a while, not each time."""
+        now = self._clock()
+        if error.code == Code.VERSION and now >= self._version_said + _SAY_AGAIN:
+            self._version_said = now
+            self._log(f"bridge refused: {error.what} {error.still} {error.do}")
 
     def _on_message(self, client: bytes, message: wire.Message) -> None:
         now = self._clock()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import zmq
 
-from descant.plugin_bridge import BridgeClient, Code
+from descant.plugin_bridge import BridgeClient, Code, wire
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 48_000
@@ -253,6 +253,22 @@ def test_noise_and_a_flood_from_one_bridge_do_not_disturb_another(host: Host, li
     assert len(host.engines()) == 1 and host.process.poll() is None
     flood.close()
     context.destroy(0)
+
+
+def test_a_bridge_of_another_version_is_noted_once_however_often_it_asks(host: Host) -> None:
+    hello = wire.encode(wire.Hello(48000, BLOCK, 2, "daw"))
+    other = bytes([wire.PROTOCOL_VERSION + 1]) + hello[0][1:]
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(host.endpoint)
+        for _ in range(5):
+            socket.send_multipart([other, *hello[1:]])
+            assert socket.poll(10_000)
+            refused = wire.decode(socket.recv_multipart())
+            assert isinstance(refused, wire.Refused) and refused.code == Code.VERSION
+    said = f"bridge refused: A message speaks protocol version {wire.PROTOCOL_VERSION + 1}."
+    until(lambda: said in host.said())
+    assert host.said().count("bridge refused") == 1
 
 
 def test_goodbye_frees_at_once_and_a_wrong_model_is_refused_in_three_lines(

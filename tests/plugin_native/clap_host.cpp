@@ -5,6 +5,8 @@
 //                                                          BLOCKS: 512, or sizes in turn: 1,4096,17; an effect hears
 //                                                          an impulse at frame 100 of each 4800
 //   clap_host FILE.clap bounce ...                         the same, offline: as fast as it comes, the note is key 36
+//   clap_host FILE.clap rates MANNER RATE...               plays at each in turn; "active": without a deactivate between
+//   clap_host FILE.clap crowd N                            N notes in one block, and one of velocity 77 later
 //   clap_host FILE.clap abuse SECONDS SEED                  everything a DAW may do, at random; 1 MB of foreign state
 //
 // Prints `name value` lines; the exit code is 0 if nothing was allocated, no sample was foul and states came back.
@@ -255,6 +257,83 @@ int play(Plugin& it, double seconds, double rate, const std::vector<uint32_t>& s
     return 0;
 }
 
+// A song at 120 bpm in real time, in blocks of 512.
+struct Song {
+    Plugin& it;
+    double rate = 48000;
+    int64_t frame = 0;
+    Clock::time_point due = Clock::now();
+
+    // The next block; how many of its samples are not silent.
+    long block(Events& events)
+    {
+        const double seconds = double(frame) / rate;
+        const auto transport = transport_at(seconds * 2, seconds, 120, true);
+        const float* out = it.process(512, &transport, events, frame);
+        frame += 512;
+        due = std::max(due + std::chrono::nanoseconds(std::llround(512e9 / rate)), Clock::now() - std::chrono::milliseconds(20));
+        std::this_thread::sleep_until(due);
+        return std::count_if(out, out + 512, [](float sample) { return sample != 0; });
+    }
+
+    // Until the link lives and a tenth of a second of music was heard; false when that does not come.
+    bool sounds()
+    {
+        long heard = 0;
+        const auto end = Clock::now() + std::chrono::seconds(20);
+        for (Events none; Clock::now() < end;) {
+            heard += block(none);
+            if (heard > rate / 10 && it.value("Link") == 2)
+                return true;
+        }
+        return false;
+    }
+};
+
+int change_rates(Plugin& it, bool active, char** rates)
+{
+    Song song{it};
+    int sounding = 0;
+    for (int turn = 0; rates[turn]; ++turn) {
+        const double rate = std::atof(rates[turn]), seconds = double(song.frame) / song.rate;
+        if (turn && !active) {
+            it.plugin->stop_processing(it.plugin);
+            it.plugin->deactivate(it.plugin);
+        }
+        it.plugin->activate(it.plugin, rate, 1, 512);
+        it.plugin->start_processing(it.plugin);
+        song.rate = rate;
+        song.frame = std::llround(seconds * rate);
+        sounding += song.sounds();
+    }
+    std::printf("sounding %d\n", sounding);
+    it.plugin->stop_processing(it.plugin);
+    it.plugin->deactivate(it.plugin);
+    return 0;
+}
+
+int crowd(Plugin& it, uint32_t n)
+{
+    it.plugin->activate(it.plugin, 48000, 1, 512);
+    it.plugin->start_processing(it.plugin);
+    Song song{it};
+    int sounding = song.sounds();
+    Events events;
+    events.list.reserve(n);
+    for (uint32_t i = 0; i < n; ++i)
+        events.midi(i * 512 / n, 0x90, uint8_t(i % 128), 100);
+    song.block(events);
+    sounding &= song.sounds();
+    Events last;
+    last.midi(0, 0x90, 5, 77);
+    song.block(last);
+    sounding &= song.sounds();
+    std::printf("sounding %d\nlink %g\n", sounding, it.value("Link"));
+    it.plugin->stop_processing(it.plugin);
+    it.plugin->deactivate(it.plugin);
+    return 0;
+}
+
 int abuse(const clap_plugin_factory_t* factory, const char* id, uint32_t inputs, Plugin& it, double seconds, uint32_t seed)
 {
     std::mt19937 random(seed);
@@ -317,7 +396,7 @@ int abuse(const clap_plugin_factory_t* factory, const char* id, uint32_t inputs,
 
 int main(int argc, char** argv)
 {
-    if (argc < 5)
+    if (argc < 4 || (argc < 8 && (!std::strcmp(argv[2], "play") || !std::strcmp(argv[2], "bounce"))))
         return 2;
     void* library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     if (!library) {
@@ -332,10 +411,15 @@ int main(int argc, char** argv)
     int result = 0;
     {
         Plugin it(factory, id, inputs);
-        if (std::strcmp(argv[2], "abuse"))
-            result = play(it, std::atof(argv[3]), std::atof(argv[4]), sizes_of(argv[5]), std::atof(argv[6]), argv[7], !std::strcmp(argv[2], "bounce"));
+        const std::string what = argv[2];
+        if (what == "rates")
+            result = change_rates(it, !std::strcmp(argv[3], "active"), argv + 4);
+        else if (what == "crowd")
+            result = crowd(it, uint32_t(std::atoi(argv[3])));
+        else if (what == "abuse")
+            result = argc > 4 ? abuse(factory, id, inputs, it, std::atof(argv[3]), uint32_t(std::atoi(argv[4]))) : 2;
         else
-            result = abuse(factory, id, inputs, it, std::atof(argv[3]), uint32_t(std::atoi(argv[4])));
+            result = play(it, std::atof(argv[3]), std::atof(argv[4]), sizes_of(argv[5]), std::atof(argv[6]), argv[7], what == "bounce");
         std::printf("foul %ld\nallocations %ld\n", it.foul, allocations.load());
         result |= it.foul || allocations.load();
     }
