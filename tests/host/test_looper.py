@@ -123,14 +123,35 @@ def test_launches_are_on_the_line(rate, tempo, metre, quantise, when, block):
     np.testing.assert_array_equal(stage.heard[line + fade :], loop[0, fade:][: rate // 4 - fade])
 
 
-@settings(QUICK, max_examples=15)
-@given(rates, st.floats(60, 180), st.floats(80, 2000), st.booleans(), st.booleans())
-def test_seams_are_no_steps(rate, tempo, hz, backwards, half):
+@pytest.mark.parametrize("rate", [44100, 48000, 96000])
+def test_lines_and_cycles_are_on_the_sample_at_every_tempo_and_in_odd_metres(rate):
+    """60 to 180 beats a minute, one by one: the n-th bar begins at the exact place, rounded once, and so does
+    the n-th cycle of a loop of one bar, an hour on, too.
+    """
+    looper = Looper(rate, 1, 1, slot_seconds=12, pool_seconds=13, past_seconds=1)
+    for tempo in range(60, 181):
+        for beats, unit in ((4, 4), (3, 4), (5, 4), (7, 8), (11, 16)):
+            time, bar = (
+                Timeline.internal(rate, tempo, beats, unit),
+                Fraction(240 * beats * rate, unit * tempo),
+            )
+            slot = looper.slots[0]
+            slot.load(np.zeros((1, 1), np.float32), bar, Fraction(0))
+            for number in (1, 2, 7, 1000, 3600 * rate // math.ceil(bar)):
+                exact, after = (math.floor(bar * k + Fraction(1, 2)) for k in (number, number + 1))
+                assert time.line(exact - 1, "bar") == time.line(exact, "bar") == exact
+                assert slot.cycle_at(exact) == (exact, after)
+                assert slot.cycle_at(after - 1) == (exact, after)
+
+
+@settings(QUICK, max_examples=20)
+@given(rates, st.floats(60, 180), metres, st.floats(80, 2000), st.booleans(), st.booleans())
+def test_seams_are_no_steps(rate, tempo, metre, hz, backwards, half):
     """A tone that does not fit the bar: where cycles meet there is no step above -60 dBFS beside the tone's
     own.
     """
-    stage = Stage(rate, tempo, signal=tone(rate, hz), block=4096)
-    bar = Fraction(240 * rate) / Fraction(tempo)
+    stage = Stage(rate, tempo, metre, signal=tone(rate, hz), block=4096)
+    bar = Fraction(240 * metre[0] * rate) / (metre[1] * Fraction(tempo))
     stage.press("record")
     stage.run(math.floor(bar) - 100)
     stage.press("press")
