@@ -19,10 +19,15 @@ CLICK = 12  # samples: a shape whose first one is known by its height
 
 
 class ClickHost(SmallHost):
-    """Call `serve` often. lead, commit: seconds. Between bars there is a quiet tone, so that gaps show."""
+    """Call `serve` often. lead, commit: seconds. Between bars there is a quiet tone, so that gaps show.
+    gone: what its preset wants to be heard when it is gone, "fade" or "hold".
+    """
 
-    def __init__(self, endpoint: str, lead: float = 0.4, commit: float = 0.06, tone: float = 0.01) -> None:
+    def __init__(
+        self, endpoint: str, lead: float = 0.4, commit: float = 0.06, tone: float = 0.01, gone: str = "fade"
+    ) -> None:
         super().__init__(endpoint)
+        self.gone, self.told = gone, False
         self.lead, self.commit, self.tone = lead, commit, tone
         self.rate = 0
         self.timeline = Timeline.internal(48000, 120.0)
@@ -31,7 +36,7 @@ class ClickHost(SmallHost):
         self.seen = 0
 
     def answer(self, hello: wire.Hello) -> wire.Message:
-        self.rate, self.epoch, self.made = hello.sample_rate, 0, 0
+        self.rate, self.epoch, self.made, self.told = hello.sample_rate, 0, 0, False
         self.timeline = Timeline.internal(self.rate, 120.0)
         self.pacing = Pacing(self.rate, int(self.lead * self.rate), int(self.commit * self.rate))
         return super().answer(hello)
@@ -46,6 +51,7 @@ class ClickHost(SmallHost):
         self.seen = len(self.got)
         if self.rate:
             self.beat()
+            self.told = self.told or self.server.send(self.client, wire.Fallback(self.gone))
             self._make()
 
     def _follow(self, message: wire.Transport) -> None:
@@ -98,8 +104,8 @@ def bar_lines(rate: int, tempo: float, metre: tuple[int, int], first: int, end: 
     return [math.floor(k * bar + Fraction(1, 2)) for k in lines]
 
 
-if __name__ == "__main__":  # in a process of its own, to be killed and stopped: ENDPOINT
-    host = ClickHost(sys.argv[1])
+if __name__ == "__main__":  # in a process of its own, to be killed and stopped: ENDPOINT GONE
+    host = ClickHost(sys.argv[1], gone=sys.argv[2])
     print("ready", flush=True)
     while True:
         host.serve(5)

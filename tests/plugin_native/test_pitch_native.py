@@ -37,13 +37,17 @@ def pairs() -> Iterator[object]:
 def test_a_sine_keeps_its_pitch_at_any_rate_and_block(built, serving, tmp_path: Path, rate, blocks):
     clap_host, plugin = built / "rig" / "clap_host", built / "native" / "bin" / "descant.clap"
     out = tmp_path / "out.raw"
-    counts = serving.run(clap_host, plugin, "play", 1.7, rate, blocks, 400, out)
-    assert (counts["link"], counts["foul"], counts["allocations"]) == (2, 0, 0)
+    for _ in range(5):  # a machine that stalls for longer than the lead leaves a gap: then once more
+        counts = serving.run(clap_host, plugin, "play", 1.7, rate, blocks, 400, out)
+        assert (counts["link"], counts["foul"], counts["allocations"]) == (2, 0, 0)
+        if counts["underruns"] == 0:
+            break
+    assert counts["underruns"] == 0
     heard = np.fromfile(out, np.float32)
     assert np.isfinite(heard).all()
     sine = measured(heard, rate)
     print(f"{rate} Hz, blocks of {blocks}: {sine.cents:+.1e} cents, {sine.rest / PEAK:.1e} beside the sine")
-    assert sine.seconds > 0.3, "a machine that stalls for longer than the lead leaves a gap; not this often"
+    assert sine.seconds > 0.9
     assert abs(sine.cents) <= CENTS
     assert abs(sine.peak / PEAK - 1) < 0.01 and sine.rest < PEAK / 1000, "in one piece: no block out of place"
 
