@@ -90,17 +90,16 @@ def cache_bytes(spec: LmSpec, width: float) -> float:
 
 
 def native_entry(
-    name: str, spec: LmSpec, layer: Layer, heads: Tensor, threads: int, cache_int8: bool = False
+    name: str, spec: LmSpec, layer: Layer, heads: Tensor, threads: int
 ) -> tuple[Entry, NativeWeights]:
     """One of the native kernels."""
     kernel = next(kernel for kernel in NATIVE_KERNELS if kernel == name)
-    weights = NativeWeights(spec, kernel, threads, cache_int8)
+    weights = NativeWeights(spec, kernel, threads)
     for index in range(spec.n_layers):
         weights.put_layer(index, layer)
     weights.put_head(torch.nn.LayerNorm(spec.dim), heads)
     state = weights.new_state(2, CONTEXTS[-1] + 1)
     state.text = weights.text_memory(torch.randn(1, TOKENS, spec.dim), None)
-    width = {"native-fp32": 4.0}.get(name, 1.0 if cache_int8 else 2.0)
+    width = {"native-fp32": 4.0, "native-int8-kv8": 1.0}.get(name, 2.0)
     cache = cache_bytes(spec, width)
-    title = f"{name}, int8 cache" if cache_int8 else name
-    return Entry(title, weights.run, state, weights.read_seconds()[1], cache), weights
+    return Entry(name, weights.run, state, weights.read_seconds()[1], cache), weights

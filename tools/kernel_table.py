@@ -58,9 +58,8 @@ def measure(threads: int, rounds: int, layers: int, kernels: list[str] | None) -
         tuple(text.values[0].clone() for _ in range(layers)),
     )
     entries = [probe]
-    for name in ("native-int4", "native-bf16"):
+    for name in ("native-int4", "native-bf16", "native-int8-kv8"):
         entries.append(native_entry(name, spec, layer, heads, threads)[0])
-    entries.append(native_entry("native-int8", spec, layer, heads, threads, True)[0])
     for name, make in rivals(spec, layer, heads, text, threads).items():
         if kernels is None or name in kernels:
             try:

@@ -115,11 +115,10 @@ def kernels(seconds: float, prompts: int, loud: int, layers: int, threads: int, 
     for name in ("weights", "kernel", "guided", "KL", "unguided", "KL", "codes"):
         table.add_column(name, justify="left" if name in ("weights", "kernel") else "right", no_wrap=True)
     for guided, plain in zip(found[::2], found[1::2]):
-        kernel = guided.kernel + (", int8 cache" if guided.cache_int8 else "")
         figures: list[str] = []
         for one in (guided, plain):
             figures += ["–", "–"] if one.missing else [f"{one.agreement:.2%}", f"{one.divergence:.1e}"]
-        table.add_row(guided.weights, kernel, *figures, str(guided.codes))
+        table.add_row(guided.weights, guided.kernel, *figures, str(guided.codes))
     console.print(table)
     console.print(LEGEND, soft_wrap=True)
     for reason in sorted({one.missing for one in found if one.missing}):

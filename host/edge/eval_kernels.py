@@ -24,14 +24,7 @@ from descant.model.spec import LmSpec
 
 GUIDANCE = 3.0
 # kernel, keys and values as bytes
-FORMATS: tuple[tuple[str, bool], ...] = (
-    ("fp16", False),
-    ("int8", False),
-    ("native-bf16", False),
-    ("native-int8", False),
-    ("native-int8", True),
-    ("native-int4", False),
-)
+FORMATS = ("fp16", "int8", "native-bf16", "native-int8", "native-int8-kv8", "native-int4")
 PROMPTS: tuple[tuple[str, float], ...] = (  # words, bpm
     ("lofi hip hop with a warm electric piano", 84.0),
     ("fast funk with slap bass and trumpet", 112.0),
@@ -63,7 +56,6 @@ class Distance:
 
     weights: str
     kernel: str
-    cache_int8: bool
     guidance: float
     agreement: float
     divergence: float
@@ -73,7 +65,7 @@ class Distance:
     @property
     def must_agree(self) -> bool:
         """Whether it is one of those that are held to BAR."""
-        return self.kernel == HELD and not self.cache_int8 and self.weights != RANDOM and not self.missing
+        return self.kernel == HELD and self.weights != RANDOM and not self.missing
 
 
 @dataclass(frozen=True)
@@ -144,13 +136,13 @@ def distances(
     """Every format's distance from `lm.forward`, guided and not."""
     progress(f"{name}: fp32")
     exact = [_mixes(_forced_whole(lm, piece), piece) for piece in pieces]
-    for kernel, cache_int8 in FORMATS:
-        progress(f"{name}: {kernel}{', int8 cache' if cache_int8 else ''}")
+    for kernel in FORMATS:
+        progress(f"{name}: {kernel}")
         try:
-            lm.use_kernel(kernel, cache_int8)
+            lm.use_kernel(kernel)
         except ModelError as error:
             for guidance in (GUIDANCE, 1.0):
-                yield Distance(name, kernel, cache_int8, guidance, 0.0, 0.0, 0, error.what)
+                yield Distance(name, kernel, guidance, 0.0, 0.0, 0, error.what)
             continue
         coarse = [_mixes(forced_steps(lm, piece), piece) for piece in pieces]
         for which, guidance in enumerate((GUIDANCE, 1.0)):
@@ -158,7 +150,7 @@ def distances(
             same = float((p.argmax(dim=-1) == q.argmax(dim=-1)).double().mean())
             p, q = p.double().log_softmax(dim=-1), q.double().log_softmax(dim=-1)
             apart = float((p.exp() * (p - q)).sum(dim=-1).mean())
-            yield Distance(name, kernel, cache_int8, guidance, same, apart, len(p))
+            yield Distance(name, kernel, guidance, same, apart, len(p))
     lm.use_kernel("fp32")
 
 

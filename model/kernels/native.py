@@ -48,6 +48,7 @@ FORMATS: dict[NativeKernel, Format] = {
     "native-fp32": Format(_FP32, _FP32, 16, _FP32),
     "native-bf16": Format(_BF16, _BF16, 16, _BF16),
     "native-int8": Format(_INT8, _BF16, 64, _BF16),
+    "native-int8-kv8": Format(_INT8, _BF16, 64, _INT8),
     "native-int4": Format(_INT4, _BF16, 32, _BF16),
 }
 
@@ -94,7 +95,7 @@ class NativeWeights:
     """All layers, the final norm and the heads in the native library, read by any number of streams.
 
     Made empty; put_layer and put_head fill it, so that full weights need not be there all at once. threads:
-    None: $DESCANT_THREADS, else torch's number. cache_int8: keys and values as bytes. folder: see build.load.
+    None: $DESCANT_THREADS, else torch's number. folder: see build.load.
     Raises ModelError if the library is not to be had here.
     """
 
@@ -103,7 +104,6 @@ class NativeWeights:
         spec: LmSpec,
         kernel: NativeKernel = "native-int8",
         threads: int | None = None,
-        cache_int8: bool = False,
         folder: Path | None = None,
         flags: tuple[str, ...] | None = None,
     ) -> None:
@@ -128,7 +128,7 @@ class NativeWeights:
             form.weights,
             form.heads,
             form.block,
-            _INT8 if cache_int8 and form.cache != _FP32 else form.cache,
+            form.cache,
             self.pool.threads,
             spec.norm_eps,
         )

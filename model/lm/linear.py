@@ -7,7 +7,9 @@ A column is one or two rows, so a step's time is the time to read the weights. K
     int8    1 byte a weight, a scale an output, activations in bfloat16: results within 3 %
 
 Native kernels run a whole column in one call of a library built on this machine (kernels/native.py), with
-weights as fp32, bf16, int8 or int4; what else is linear, in codecs, then runs as fp32 or fp16.
+weights as fp32, bf16, int8 or int4, keys and values as fp32 (with fp32) or bf16, or with kv8 as bytes, too:
+half of what a long stream reads of what it remembers. What else is linear, in codecs, then runs as fp32 or
+fp16.
 
 A row's result never depends on the other rows. Where a packed form is missing (another device or build), or a
 weight does not fit it, the fp32 form runs. Microseconds a layer of two rows on one AMD EPYC core (oneDNN's
@@ -34,7 +36,7 @@ from descant.model.errors import ModelError
 
 Linear = Callable[[Tensor], Tensor]
 TorchKernel = Literal["fp32", "fp16", "int8"]
-NativeKernel = Literal["native-fp32", "native-bf16", "native-int8", "native-int4"]
+NativeKernel = Literal["native-fp32", "native-bf16", "native-int8", "native-int8-kv8", "native-int4"]
 Kernel = TorchKernel | NativeKernel
 KERNELS: tuple[TorchKernel, ...] = get_args(TorchKernel)
 NATIVE_KERNELS: tuple[NativeKernel, ...] = get_args(NativeKernel)

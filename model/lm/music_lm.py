@@ -56,7 +56,6 @@ class MusicLm(nn.Module):
         self._runner: StepRunner | NativeWeights | None = None
         self._kernel: Kernel = "fp32"
         self._packed_only = False  # layers and heads are in the runner and nowhere else
-        self._cache_int8 = False
 
     def embed(self, tokens: Tensor) -> Tensor:
         """tokens: [N, K] integers 0..cardinality (= special). Result: [N, dim], the sum over codebooks."""
@@ -330,7 +329,7 @@ class MusicLm(nn.Module):
         layers = [layer for layer in self.layers if isinstance(layer, Layer)]
         if not is_native(kernel):
             return StepRunner(self.spec, layers, self.norm, self.heads.weight, torch_kernel(kernel))
-        weights = NativeWeights(self.spec, kernel, cache_int8=self._cache_int8)
+        weights = NativeWeights(self.spec, kernel)
         for index, layer in enumerate(layers):
             weights.put_layer(index, layer)
         weights.put_head(self.norm, self.heads.weight)
@@ -350,25 +349,19 @@ class MusicLm(nn.Module):
         """Run on these weights for good; layers and heads of this module hold no numbers."""
         self._runner, self._kernel, self._packed_only = weights, weights.kernel, True
 
-    def use_kernel(self, kernel: str, cache_int8: bool = False) -> None:
+    def use_kernel(self, kernel: str) -> None:
         """How steps run from now on: fp32 (the default), fp16, int8 or a native kernel, see linear.py.
 
-        cache_int8: native kernels remember keys and values as bytes; the others do as ever.
         Running streams follow, but not from torch's kernels to native ones or back: they are begun again.
         Raises ModelError if there is no such kernel, here or anywhere, or the full weights are not there; the
         model then runs as before.
         """
         known = check_kernel(kernel)
         if self._packed_only:
-            if known != self._kernel or cache_int8 != self._cache_int8:
+            if known != self._kernel:
                 raise self._not_there()
             return
-        before, self._cache_int8 = self._cache_int8, cache_int8
-        try:
-            self._runner = self._pack(known) if is_native(known) else None
-        except BaseException:
-            self._cache_int8 = before
-            raise
+        self._runner = self._pack(known) if is_native(known) else None
         self._kernel = known
 
     def _not_there(self) -> ModelError:

@@ -147,7 +147,7 @@ def test_kernels_prints_a_row_a_format_and_fails_where_int8_agrees_too_little(
 
     def poor(*_: object) -> Iterator[eval_kernels.Distance]:
         for guidance in (3.0, 1.0):
-            yield eval_kernels.Distance(eval_kernels.TRAINED, "native-int8", False, guidance, 0.9, 0.1, 100)
+            yield eval_kernels.Distance(eval_kernels.TRAINED, "native-int8", guidance, 0.9, 0.1, 100)
 
     monkeypatch.setattr(eval_kernels, "measure", poor)
     with pytest.raises(HostError, match=r"90.00% of the codes .*; 99% are promised"):

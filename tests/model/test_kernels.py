@@ -117,6 +117,7 @@ def embedded_logits():
         ("int8", 0.94, 3e-3),
         ("native-bf16", 0.98, 2e-4),
         ("native-int8", 0.985, 4e-4),
+        ("native-int8-kv8", 0.97, 1e-3),
         ("native-int4", 0.85, 3e-2),
     ],
 )

@@ -29,7 +29,13 @@ BEAT = ControlSpec("beat", 4)
 CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
 RUNS_HERE = (["-march=x86-64-v3"] if "avx2" in CPU else []) + (["-mavxvnni"] if "avx_vnni" in CPU else [])
 # relative error of logits, of the whole and at worst; fp32 absolutely, see test_fp32_...
-TOLERANCES = {"native-fp32": 1e-5, "native-bf16": 1e-2, "native-int8": 2.5e-2, "native-int4": 0.25}
+TOLERANCES = {
+    "native-fp32": 1e-5,
+    "native-bf16": 1e-2,
+    "native-int8": 2.5e-2,
+    "native-int8-kv8": 2.5e-2,
+    "native-int4": 0.25,
+}
 SHAPES = {
     "tiny": {},
     "odd": {"dim": 36, "n_heads": 2, "ffn_dim": 75, "cardinality": 21},
@@ -211,8 +217,8 @@ def test_a_cache_of_bytes_is_close_to_one_of_halves():
     lm = make_lm(dim=128, n_heads=2, ffn_dim=256, positions="rope", context=30)
     x = torch.randn(40, 2, 128, generator=torch.Generator().manual_seed(5))
     found = []
-    for cache_int8 in (False, True):
-        weights = NativeWeights(lm.spec, "native-bf16", 1, cache_int8)
+    for kernel in ("native-int8", "native-int8-kv8"):
+        weights = NativeWeights(lm.spec, kernel, 1)
         for index, layer in enumerate(lm.layers):
             weights.put_layer(index, layer)
         weights.put_head(lm.norm, lm.heads.weight)
