@@ -52,10 +52,10 @@ def test_the_most_exact_that_holds_is_chosen_and_the_fastest_where_none_does(
         assert chosen is not None
         return chosen
 
-    assert pretend(2.0, 1.0, 1.0, 1.0).kernel == order[0]
-    assert pretend(4 * budget, budget - 0.1, 1.0, 1.0).kernel == order[1]
-    assert pretend(4 * budget, 2 * budget, budget - 0.1, 1.0).kernel == order[2]
-    slow = pretend(9 * budget, 4 * budget, 2 * budget, 3 * budget)
+    assert pretend(2.0, *[1.0] * 4).kernel == order[0]
+    assert pretend(4 * budget, budget - 0.1, *[1.0] * 3).kernel == order[1]
+    assert pretend(4 * budget, 2 * budget, budget - 0.1, *[1.0] * 2).kernel == order[2]
+    slow = pretend(9 * budget, 4 * budget, 2 * budget, 3 * budget, 3 * budget)
     assert slow.kernel == order[2] and not slow.holds and slow.factor == pytest.approx(2 * LM_SHARE)
 
 
