@@ -1,13 +1,10 @@
-// The order of things within a block, and what a new session is told again.
+// The order of things within a block, and how loud they are.
 
 #include "core.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <thread>
 
 namespace descant {
 
@@ -16,15 +13,6 @@ constexpr double RING_S = 2.5;  // past the playhead: the longest lead and some
 constexpr double GATE_MS = 10;  // to open or close
 constexpr double GAIN_MS = 10;
 constexpr uint32_t WET = 1024;  // samples filled at a time where there is an input
-constexpr uint16_t BEND_REST = 8192;
-constexpr uint8_t UNTOUCHED = 255, ALL_NOTES_OFF = 123, ALL_SOUND_OFF = 120;
-
-double patience_of_bounces()
-{
-    const char* said = std::getenv("DESCANT_PATIENCE");
-    const double seconds = said ? std::atof(said) : 30;
-    return seconds > 0 && seconds < 3600 ? seconds : 30;
-}
 
 struct WireNames {
     const char* of[N_PARAMETERS] = {};
@@ -38,14 +26,11 @@ constexpr WireNames wire_names;
 } // namespace
 
 Core::Core(double sample_rate, uint32_t block_size, uint32_t channels, const char* name, uint32_t inputs)
-    : patience(patience_of_bounces()), link(shared_, report, wire_names.of), sample_rate_(sample_rate), block_size_(block_size), channels_(channels), inputs_(inputs),
-      name_(name), shared_(channels, int64_t(RING_S * sample_rate), inputs ? sample_rate : 0), playout_(channels, sample_rate, shared_.ring_samples),
-      song_(sample_rate), wet_(channels, std::vector<float>(WET)), cover_(WET), hold_(channels, sample_rate)
+    : link(shared_, report, wire_names.of), sample_rate_(sample_rate), block_size_(block_size), channels_(channels), inputs_(inputs), name_(name),
+      shared_(channels, int64_t(RING_S * sample_rate), inputs ? sample_rate : 0), playout_(channels, sample_rate, shared_.ring_samples),
+      bounce_(shared_, report, playout_), says_(shared_, bounce_, link, dropped), clips_(shared_, report, says_, sample_rate, inputs), song_(sample_rate),
+      wet_(channels, std::vector<float>(WET)), cover_(WET), hold_(channels, sample_rate)
 {
-    for (uint32_t i = 0; i < N_INPUTS; ++i)
-        sent_[i] = PARAMETERS[i].otherwise;
-    std::memset(controllers_, UNTOUCHED, sizeof(controllers_));
-    std::fill_n(bends_, 16, BEND_REST);
 }
 
 void Core::activate()
@@ -62,7 +47,7 @@ void Core::deactivate() { link.stop(); }
 
 bool Core::ready(int64_t n) noexcept
 {
-    take_audio(INT64_MAX);
+    take_blocks(shared_.blocks, playout_, INT64_MAX);
     const int64_t wanted = n + playout_.fade;
     return playout_.ahead(wanted) >= wanted;
 }
@@ -72,10 +57,10 @@ void Core::process(const float* const* in, float* const* out, uint32_t n, const 
 {
     if (song.offline != offline_)
         follow_bounce(song.offline);
-    take_audio(bouncing() ? INT64_MAX : 2 * DESCANT_MAX_BLOCK_SAMPLES + 8 * int64_t(n));
+    take_blocks(shared_.blocks, playout_, bounce_.running() ? INT64_MAX : 2 * DESCANT_MAX_BLOCK_SAMPLES + 8 * int64_t(n));
 
     Step step = song_.advance(playout_.playhead, n, song);
-    if (bouncing() && step.started && playout_.playhead > 0) { // the next bounce of a DAW that stays offline
+    if (bounce_.running() && step.started && playout_.playhead > 0) { // the next bounce of a DAW that stays offline
         follow_bounce(false);
         follow_bounce(offline_ = true);
         step = song_.advance(playout_.playhead, n, song);
@@ -85,15 +70,12 @@ void Core::process(const float* const* in, float* const* out, uint32_t n, const 
         const bool within = shift > 0 && playout_.ahead(shift) >= shift; // as if it had been played
         quiet_from_ = quiet_from_ <= playout_.playhead ? step.to : INT64_MAX; // what was meant here is meant there
         playout_.seek(step.to);
-        if (!within) {
-            jumps_ = (jumps_ + 1) & 0xFFFF;
-            jump_pending_ = true;
-            jump_to_ = step.to;
-        }
-        shared_.place.store(Place::pack(playout_.playhead, jumps_), std::memory_order_release);
+        if (!within)
+            says_.jump(step.to);
+        shared_.place.store(Place::pack(playout_.playhead, says_.jumps()), std::memory_order_release);
     }
     const int64_t at = playout_.playhead;
-    push_jump();
+    says_.push_jump();
 
     has_transport_ = step.known || step.stopped;
     if (has_transport_)
@@ -105,25 +87,29 @@ void Core::process(const float* const* in, float* const* out, uint32_t n, const 
         event.kind = Event::TRANSPORT;
         event.at_sample = at;
         event.transport = transport_;
-        say(event);
+        says_.say(event);
     }
     if (step.started)
-        open_ = true;
+        says_.open = true;
     if (step.stopped && parameters[RUN_ON].load(std::memory_order_relaxed) < 0.5f)
-        open_ = false;
+        says_.open = false;
     if (anew) {
         welcomes_ = welcomes;
-        say_again(at);
+        says_.again(at);
     }
-    say_parameters(at, parameters);
-    arm_note_ = inputs_ ? uint32_t(parameters[ARM_NOTE].load(std::memory_order_relaxed)) : 0;
+    if (says_.parameters(at, parameters) && inputs_)
+        clips_.take_last(at, has_transport_, transport_);
+    const uint32_t arm_note = inputs_ ? uint32_t(parameters[ARM_NOTE].load(std::memory_order_relaxed)) : 0;
     for (uint32_t i = 0; i < n_events; ++i)
-        midi(events[i], at + std::min(events[i].offset, n ? n - 1 : 0));
+        if (!clips_.takes(events[i], arm_note))
+            says_.midi(events[i], at + std::min(events[i].offset, n ? n - 1 : 0));
+    if (says_.took_panic())
+        quiet_from_ = playout_.playhead;
 
     if (in && inputs_)
-        record(in, n, at, step, parameters);
+        clips_.record(in, n, at, step.known, step.transport, parameters);
     fill(in, out, n, parameters);
-    shared_.place.store(Place::pack(playout_.playhead, jumps_), std::memory_order_release);
+    shared_.place.store(Place::pack(playout_.playhead, says_.jumps()), std::memory_order_release);
     underruns.store(playout_.underruns, std::memory_order_relaxed);
 }
 
@@ -132,12 +118,12 @@ void Core::fill(const float* const* in, float* const* out, uint32_t n, const std
 {
     const float gain = parameters[GAIN].load(std::memory_order_relaxed);
     const auto music = [&](float* const* to, uint32_t part) {
-        if (bouncing())
-            read_bounced(to, part);
+        if (bounce_.running())
+            bounce_.read(to, part, welcomes_, [this](const Event& event) { return says_.push(event); });
         else
             read_live(to, part);
-        if (offline_ && !bouncing())
-            open_ = false; // failed
+        if (offline_ && !bounce_.running())
+            says_.open = false; // failed
         shape(to, part, gain);
     };
     if (!in || !inputs_)
@@ -164,91 +150,18 @@ void Core::fill(const float* const* in, float* const* out, uint32_t n, const std
     }
 }
 
-// The input into its ring, and the clips that begin or end in this block.
-void Core::record(const float* const* in, uint32_t n, int64_t at, const Step& step, const std::atomic<float>* parameters) noexcept
-{
-    const int64_t here = shared_.input.written();
-    shared_.input.write(in, inputs_, n);
-    const bool armed = parameters[ARM].load(std::memory_order_relaxed) >= 0.5f || key_arms_;
-    const auto bars = uint32_t(parameters[COUNT_IN].load(std::memory_order_relaxed));
-    const auto cut = clip_clock_.advance(armed, step.known, step.transport, n, sample_rate_, bars);
-    Event event;
-    if (cut.end >= 0 && cut.begin < 0) {
-        event.kind = Event::CLIP_END;
-        event.index = clips_;
-        event.at_sample = at + cut.end;
-        event.amount = double(here + cut.end);
-        say(event);
-    }
-    if (cut.begin >= 0) {
-        event.kind = Event::CLIP_BEGIN;
-        event.index = ++clips_;
-        event.at_sample = at + cut.begin;
-        event.amount = double(here + cut.begin);
-        say(event);
-    }
-    report.recording.store(uint32_t(clip_clock_.state()), std::memory_order_relaxed);
-}
-
-// The last minute as a clip, from a bar line of the song on where there is one.
-void Core::take_last(int64_t at, const Step& step) noexcept
-{
-    const int64_t end = shared_.input.written();
-    int64_t begin = shared_.input.oldest();
-    if (step.known && step.transport.playing) {
-        const Transport& t = step.transport;
-        const double bar = 4.0 * t.numerator / t.denominator, per_beat = 60 / t.tempo * sample_rate_;
-        const double passed = t.beat - std::floor(t.beat / bar) * bar; // since the last line
-        const double bars = std::floor((double(end - begin) / per_beat - passed) / bar);
-        if (bars >= 0)
-            begin = std::max<int64_t>(begin, end - std::llround((bars * bar + passed) * per_beat));
-    }
-    Event event;
-    event.kind = Event::CLIP_BEGIN;
-    event.index = ++clips_;
-    event.at_sample = at - (end - begin);
-    event.amount = double(begin);
-    say(event);
-    event.kind = Event::CLIP_END;
-    event.amount = double(end);
-    say(event);
-}
-
 // A bounce begins or ends: what was played before is forgotten, here and (by another session) in the host.
 void Core::follow_bounce(bool offline) noexcept
 {
     offline_ = offline;
-    forget_performance();
-    if (!offline) {
-        if (bouncing())
-            report.bounce = Report::NONE;
-        shared_.turns.fetch_add(1, std::memory_order_release);
-        return;
-    }
-    report.bounce = Report::RUNNING;
-    playout_.empty(0);
+    says_.forget();
+    if (!offline)
+        return bounce_.end();
     hold_.forget();
     song_.forget();
-    open_ = true;
+    says_.open = true;
     level_ = 1;
-    shared_.place.store(Place::pack(0, jumps_), std::memory_order_release);
-    const uint32_t turn = shared_.turns.fetch_add(1, std::memory_order_release) + 1;
-    await([&] { return push_jump(); });
-    await([&] { return shared_.turned.load(std::memory_order_acquire) == turn; });
-    take_audio(INT64_MAX);
-    playout_.empty(0);
-}
-
-void Core::forget_performance() noexcept
-{
-    has_start_ = false;
-    std::memset(held_, 0, sizeof(held_));
-    std::memset(controllers_, UNTOUCHED, sizeof(controllers_));
-    std::fill_n(bends_, 16, BEND_REST);
-    std::memset(touched_, 0, sizeof(touched_));
-    for (uint32_t i = 0; i < N_INPUTS; ++i)
-        sent_[i] = PARAMETERS[i].otherwise;
-    seen_parameters_ = false; // what differs from its default is told, as of a project that was just opened
+    bounce_.begin(says_.jumps(), [this] { return says_.push_jump(); });
 }
 
 // What has come; where it should have and has not, the last bar if that is wanted.
@@ -259,7 +172,7 @@ void Core::read_live(float* const* out, uint32_t n) noexcept
         plans_ = plans;
         quiet_from_ = shared_.quiet_from.load(std::memory_order_relaxed);
     }
-    const bool wanted = shared_.hold.load(std::memory_order_relaxed) && open_;
+    const bool wanted = shared_.hold.load(std::memory_order_relaxed) && says_.open;
     const double beat = 60 / transport_.tempo * sample_rate_, bar = beat * 4 * transport_.numerator / transport_.denominator;
     float* at[DESCANT_MAX_CHANNELS];
     for (uint32_t done = 0; done < n;) {
@@ -273,260 +186,11 @@ void Core::read_live(float* const* out, uint32_t n) noexcept
     }
 }
 
-// The block once all of it has come, a part of the ring after the other.
-void Core::read_bounced(float* const* out, uint32_t n) noexcept
-{
-    const auto most = uint32_t(shared_.ring_samples / 2);
-    float* at[DESCANT_MAX_CHANNELS];
-    for (uint32_t done = 0; done < n;) {
-        const uint32_t part = std::min(n - done, most);
-        for (uint32_t c = 0; c < channels_; ++c)
-            at[c] = out[c] + done;
-        Event event;
-        event.kind = Event::SYNC;
-        event.index = ++asked_;
-        event.at_sample = playout_.playhead;
-        event.amount = double(part + playout_.fade);
-        const auto anew = [&] { return shared_.welcomes.load(std::memory_order_acquire) != welcomes_; };
-        await([&] { return push_jump() && shared_.events.push(event); });
-        await([&] { return anew() || shared_.answered.load(std::memory_order_acquire) == asked_; });
-        if (anew())
-            report.bounce = Report::FAILED; // another session: what it makes is not what was begun
-        take_audio(INT64_MAX);
-        playout_.read(at, part);
-        done += part;
-    }
-}
-
-// Thread: audio, in a bounce only. Wait until it has come; false when no host has lived for so long: then it has failed.
-template <class Condition> bool Core::await(Condition come) noexcept
-{
-    using Clock = std::chrono::steady_clock;
-    const auto began = Clock::now();
-    auto lived = began;
-    while (bouncing()) {
-        if (come())
-            return true;
-        take_audio(INT64_MAX);
-        const auto state = LinkState(report.state.load(std::memory_order_relaxed));
-        if (shared_.turned == shared_.turns && (state == LinkState::LIVE || state == LinkState::OTHER_MODEL))
-            lived = Clock::now();
-        const auto since = [](Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); };
-        if (since(lived) > patience || since(began) > 20 * patience) // also a host that lives and never answers
-            report.bounce = Report::FAILED;
-        else
-            std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
-    return false;
-}
-
-// Blocks that have come, into the playout ring; after `most` samples the rest waits for the next turn.
-void Core::take_audio(int64_t most) noexcept
-{
-    while (most > 0) {
-        const AudioBlock* block = shared_.blocks.front();
-        if (!block)
-            return;
-        if (block->n_samples == 0)
-            playout_.forget_epochs();
-        else
-            playout_.place(block->at_sample, block->epoch, shared_.blocks.samples(*block), block->channels, block->n_samples, block->n_samples);
-        most -= block->n_samples;
-        shared_.blocks.pop();
-    }
-}
-
-bool Core::push_jump() noexcept
-{
-    if (!jump_pending_)
-        return true;
-    Event event;
-    event.kind = Event::JUMP;
-    event.index = jumps_;
-    event.at_sample = jump_to_;
-    jump_pending_ = !shared_.events.push(event);
-    return !jump_pending_;
-}
-
-void Core::say(Event event) noexcept
-{
-    event.at_sample = std::max<int64_t>(0, event.at_sample);
-    if (bouncing()) { // nothing is lost
-        await([&] { return push_jump() && shared_.events.push(event); });
-        return;
-    }
-    if (!push_jump() || !shared_.events.push(event))
-        dropped.store(dropped.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
-
-// A session has begun: what it must know of before. Parameters that were moved, controllers, keys, the latest start.
-void Core::say_again(int64_t at) noexcept
-{
-    Event event;
-    event.at_sample = at;
-    for (uint32_t i = 0; i < N_INPUTS; ++i)
-        if (touched_[i] && PARAMETERS[i].wire) {
-            event.kind = Event::PARAMETER;
-            event.index = i;
-            event.amount = sent_[i];
-            say(event);
-        }
-    for (uint8_t channel = 0; channel < 16; ++channel)
-        for (uint8_t number = 0; number < 128; ++number)
-            if (controllers_[channel][number] != UNTOUCHED) {
-                event.kind = Event::CONTROL;
-                event.midi_channel = channel;
-                event.number = number;
-                event.value = controllers_[channel][number];
-                say(event);
-            }
-    for (uint8_t channel = 0; channel < 16; ++channel)
-        if (bends_[channel] != BEND_REST) {
-            event.kind = Event::BEND;
-            event.midi_channel = channel;
-            event.index = bends_[channel];
-            say(event);
-        }
-    for (uint8_t channel = 0; channel < 16; ++channel)
-        for (uint8_t key = 0; key < 128; ++key)
-            if (held_[channel][key] && !(has_start_ && start_.kind == Event::NOTE_ON && start_.midi_channel == channel && start_.number == key)) {
-                event.kind = Event::NOTE_ON;
-                event.midi_channel = channel;
-                event.number = key;
-                event.value = held_[channel][key];
-                say(event);
-            }
-    if (!has_start_)
-        return;
-    Event start = start_;
-    start.at_sample = at;
-    say(start);
-    if (start.kind == Event::NOTE_ON && !held_[start.midi_channel][start.number]) {
-        start.kind = Event::NOTE_OFF;
-        start.value = 0;
-        say(start);
-    }
-}
-
-void Core::say_parameters(int64_t at, const std::atomic<float>* parameters) noexcept
-{
-    if (!seen_parameters_) { // what a project restored is no press of a button
-        seen_parameters_ = true;
-        for (const ParameterId id : {PLAY, PRESET, PANIC, TAKE_LAST})
-            sent_[id] = parameters[id].load(std::memory_order_relaxed);
-    }
-    for (uint32_t i = 0; i < N_INPUTS; ++i) {
-        const float value = parameters[i].load(std::memory_order_relaxed);
-        if (value == sent_[i])
-            continue;
-        const float before = sent_[i];
-        sent_[i] = value;
-        touched_[i] = true;
-        Event event;
-        event.at_sample = at;
-        event.index = i;
-        if (PARAMETERS[i].wire) {
-            event.kind = Event::PARAMETER;
-            event.amount = value;
-            say(event);
-        } else if (i == PLAY && value >= 1) {
-            event.kind = Event::TRIGGER;
-            event.number = uint8_t(value - 1);
-            event.value = 127;
-            say(event);
-            start_of(event);
-        } else if (i == PRESET && value >= 1) {
-            event.kind = Event::PRESET;
-            event.index = uint32_t(value) - 1;
-            say(event);
-        } else if (i == SEED) {
-            link.set_seed(uint64_t(value));
-        } else if (i == PANIC && value >= 0.5f && before < 0.5f) {
-            panic(at);
-        } else if (i == TAKE_LAST && value >= 0.5f && before < 0.5f && inputs_) {
-            take_last(at, Step{false, at, false, false, false, has_transport_, transport_});
-        }
-    }
-}
-
-void Core::midi(const MidiEvent& in, int64_t at) noexcept
-{
-    if (in.size < 2)
-        return;
-    Event event;
-    event.at_sample = at;
-    event.midi_channel = in.data[0] & 0x0F;
-    event.number = in.data[1] & 0x7F;
-    event.value = in.size > 2 ? in.data[2] & 0x7F : 0;
-    switch (in.data[0] & 0xF0) {
-    case 0x90:
-        if (in.size < 3)
-            return;
-        event.kind = event.value ? Event::NOTE_ON : Event::NOTE_OFF;
-        break;
-    case 0x80:
-        event.kind = Event::NOTE_OFF;
-        break;
-    case 0xB0:
-        if (in.size < 3)
-            return;
-        event.kind = Event::CONTROL;
-        break;
-    case 0xC0:
-        event.kind = Event::PROGRAM;
-        break;
-    case 0xE0:
-        if (in.size < 3)
-            return;
-        event.kind = Event::BEND;
-        event.index = uint32_t(event.value << 7 | event.number);
-        bends_[event.midi_channel] = uint16_t(event.index);
-        break;
-    default:
-        return; // the wire has no words for it
-    }
-    if ((event.kind == Event::NOTE_ON || event.kind == Event::NOTE_OFF) && event.number + 1u == arm_note_) {
-        key_arms_ = event.kind == Event::NOTE_ON;
-        return;
-    }
-    if (event.kind == Event::NOTE_ON || event.kind == Event::NOTE_OFF)
-        held_[event.midi_channel][event.number] = event.kind == Event::NOTE_ON ? event.value : 0;
-    if (event.kind == Event::CONTROL) {
-        if (event.number == ALL_NOTES_OFF || event.number == ALL_SOUND_OFF)
-            return panic(at);
-        controllers_[event.midi_channel][event.number] = event.value;
-    }
-    say(event);
-    if (event.kind == Event::NOTE_ON || event.kind == Event::PROGRAM)
-        start_of(event);
-}
-
-void Core::start_of(const Event& event) noexcept
-{
-    start_ = event;
-    has_start_ = true;
-    open_ = true;
-}
-
-// Silence now, here and in the host; nothing is started again for a session to come.
-void Core::panic(int64_t at) noexcept
-{
-    Event event;
-    event.kind = Event::CONTROL;
-    event.at_sample = at;
-    event.number = ALL_NOTES_OFF;
-    say(event);
-    std::memset(held_, 0, sizeof(held_));
-    has_start_ = false;
-    open_ = false;
-    quiet_from_ = playout_.playhead;
-}
-
 // The gate's and the gain's way over the block, in straight lines.
 void Core::shape(float* const* out, uint32_t n, float gain_db) noexcept
 {
     const float wanted = gain_db <= PARAMETERS[GAIN].low ? 0.0f : gain_db == 0 ? 1.0f : std::pow(10.0f, gain_db / 20);
-    const float target = open_ ? 1.0f : 0.0f;
+    const float target = says_.open ? 1.0f : 0.0f;
     if (level_ == target && gain_ == wanted) {
         const float factor = level_ * gain_;
         if (factor == 1.0f)

@@ -55,13 +55,13 @@ constexpr ParameterRow PARAMETERS[N_PARAMETERS] = {
     {"xy", "XY", "", 0, 1, 0, ParameterRow::REAL, "xy"},                   // how much pads 0..3 are in the words
     {"x", "X", "", 0, 1, 0, ParameterRow::REAL, "x"},
     {"y", "Y", "", 0, 1, 0, ParameterRow::REAL, "y"},
-    {"status", "Link", "", 0, 7, 0, ParameterRow::WHOLE, nullptr,          // LinkState of link.h; 7: a bounce failed
+    {"status", "Link", "", 0, 7, 0, ParameterRow::WHOLE, nullptr,          // LinkState of shared.h; 7: a bounce failed
      "off|looking for a host|live|host lost|refused|host of another version|live, another model|bounce failed"},
     {"lead", "Lead", "ms", -10000, 60000, 0, ParameterRow::REAL, nullptr},
     {"load", "Load", "", 0, 10, 0, ParameterRow::REAL, nullptr},
     {"delay", "Control delay", "ms", 0, 10000, 0, ParameterRow::REAL, nullptr},
     {"underruns", "Underruns", "", 0, 1e6, 0, ParameterRow::WHOLE, nullptr},
-    {"capture", "Capture", "", 0, 5, 0, ParameterRow::WHOLE, nullptr,      // Report::Capture of link.h
+    {"capture", "Capture", "", 0, 5, 0, ParameterRow::WHOLE, nullptr,      // Report::Capture of shared.h
      "idle|armed|recording|sent|taken|refused"},
 };
 

@@ -153,7 +153,7 @@ API void daw_free(Daw* daw) { delete daw; }
 API void daw_activate(Daw* daw) { daw->core.activate(); }
 API void daw_deactivate(Daw* daw) { daw->core.deactivate(); }
 API void daw_set(Daw* daw, uint32_t index, float value) { daw->values[index].store(value); }
-API void daw_patience(Daw* daw, double seconds) { daw->core.patience = seconds; }
+API void daw_patience(Daw* daw, double seconds) { daw->core.set_patience(seconds); }
 API int daw_ready(Daw* daw, int64_t n) { return daw->core.ready(n); }
 API int64_t daw_playhead(Daw* daw) { return daw->core.playhead(); }
 API void daw_report(Daw* daw, double* out)
