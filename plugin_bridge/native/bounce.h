@@ -1,6 +1,6 @@
 // The DAW's offline bounce: here alone the audio thread waits, for a session of the bounce's own, for room, for audio.
 //
-// Nothing is dropped then, and the same song gives the same samples. When no host answers for `patience` seconds the
+// Nothing is dropped then, and the same song gives the same samples. When the host does not answer for `patience` seconds the
 // bounce has failed: `Report::bounce` says so, and nothing waits any more until the next one begins.
 #pragma once
 
@@ -63,21 +63,17 @@ public:
         }
     }
 
-    // Wait until it has come; false when no host has lived for so long: then it has failed.
+    // Wait until it has come; false once `patience` has passed: then the bounce has failed, and whoever calls next need not
+    // wait. That a host lives is no answer.
     template <class Condition> bool await(Condition come) noexcept
     {
         using Clock = std::chrono::steady_clock;
         const auto began = Clock::now();
-        auto lived = began;
         while (running()) {
             if (come())
                 return true;
             take_blocks(shared_.blocks, playout_, INT64_MAX);
-            const auto state = LinkState(report_.state.load(std::memory_order_relaxed));
-            if (shared_.turned == shared_.turns && (state == LinkState::LIVE || state == LinkState::OTHER_MODEL))
-                lived = Clock::now();
-            const auto since = [](Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); };
-            if (since(lived) > patience || since(began) > 20 * patience) // also a host that lives and never answers
+            if (std::chrono::duration<double>(Clock::now() - began).count() > patience)
                 report_.bounce = Report::FAILED;
             else
                 std::this_thread::sleep_for(std::chrono::microseconds(100));

@@ -8,6 +8,7 @@
 namespace descant {
 
 namespace {
+constexpr size_t MOST_NOTED = 32768; // characters, as in wire.py
 constexpr int64_t MAX_POSITION = int64_t(1) << 53;
 
 template <class Body>
@@ -188,6 +189,8 @@ bool unpack(const std::vector<std::string_view>& parts, Received& out)
     }
     case DESCANT_SYNCED:
         return shape(sizeof(descant_synced), 0);
+    case DESCANT_NOTED: // for bridges that keep a record; this one does not
+        return shape(sizeof(descant_noted), 1) && is_text(out.parts[0], 0, MOST_NOTED);
     case DESCANT_FAULT:
         return shape(sizeof(descant_fault), 3) && are_lines(out, 0);
     }

@@ -127,8 +127,8 @@ void Session::greet()
     }
 }
 
-// What the audio thread said: sent if there is a session, otherwise over.
-void Session::drain()
+// What the audio thread said: sent if there is a session, otherwise over. A bounce whose host is lost waits for it.
+void Session::drain(bool over)
 {
     if (in_session() && !tell_keys())
         return; // what is played would not find its words
@@ -140,6 +140,8 @@ void Session::drain()
         } else if (in_session()) {
             if (!say(*event))
                 return; // the socket is full: later
+        } else if (for_bounce_ && dealer_.session && state() == LinkState::LOST && !over) {
+            return;
         } else if (event->kind != Event::JUMP) {
             count(report_.unsent);
         }
@@ -304,7 +306,7 @@ void Session::enter(const Received& message)
     shared_.hold = false; // until this session says otherwise
     credit_.anew();
     clips_.anew();
-    drain(); // of before: over
+    drain(true); // of before: over
     news_ = keys_; // a new session knows of none
     shared_.blocks.commit(AudioBlock()); // epochs are counted afresh
     set(live_state_);

@@ -55,7 +55,7 @@ private:
     void refresh();
     void open();
     void greet();
-    void drain();
+    void drain(bool over = false);
     bool tell_keys();
     bool say(const Event& event);
     void beat();

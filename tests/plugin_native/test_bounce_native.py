@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from descant.plugin_bridge import wire
-from tests.plugin_bridge.small_host import ipc_endpoint
+from tests.plugin_bridge.small_host import SmallHost, ipc_endpoint
 from tests.plugin_native import rig
 from tests.plugin_native.engine_host import EngineHost
 from tests.plugin_native.rig import NativeDaw, Song
@@ -110,6 +111,66 @@ def test_without_a_host_a_bounce_fails_in_bounded_time_and_says_so(lib):
         assert daw.report["bounce"] == FAILED and not heard.any()
         until(lambda: "not complete" in daw.words())
         daw.close()
+
+
+def test_a_host_that_lives_and_never_answers_fails_a_bounce_in_the_same_time(lib):
+    with ipc_endpoint() as endpoint:
+        host = SmallHost(endpoint)
+        serving = Serving(host, host.beat)  # to nobody, until somebody is there
+        daw = NativeDaw(lib, endpoint)
+        until(lambda: daw.report["state"] == rig.LIVE)
+        daw.patience(2.0)
+        began = time.monotonic()
+        heard = bounce(daw, 2.0)
+        assert time.monotonic() - began < 30, "one patience, not one for each block"
+        assert (daw.report["bounce"], daw.report["state"]) == (FAILED, rig.LIVE)
+        assert host.of(wire.Sync) and not heard.any()
+        until(lambda: "not complete" in daw.words())
+        daw.close()
+        serving.close()
+
+
+def test_a_host_that_stands_still_now_and_then_makes_the_same_bounce(lib, serving):
+    daw = NativeDaw(lib, serving.endpoint)
+    first = bounce(daw)
+    daw.close()
+    with ipc_endpoint() as endpoint:
+        host = EngineHost(endpoint)
+        still = iter([20, 60, 120, 10**9])
+        due = next(still)
+
+        def step() -> None:
+            nonlocal due
+            if len(host.of(wire.Sync)) > due:
+                due = next(still)
+                time.sleep(0.4)  # longer than three heartbeats
+
+        halting = Serving(host, step)
+        other = NativeDaw(lib, endpoint)
+        np.testing.assert_array_equal(bounce(other), first)
+        assert (other.report["bounce"], other.report["losses"], other.report["unsent"]) == (RUNNING, 3, 0)
+        other.close()
+        halting.close()
+
+
+def test_a_host_that_stands_still_under_a_crowd_of_events_hears_them_all(lib):
+    with ipc_endpoint() as endpoint:
+        host = EngineHost(endpoint)
+        stood = threading.Event()
+
+        def step() -> None:
+            if len(host.of(wire.NoteOn)) > 1000 and not stood.is_set():
+                stood.set()
+                time.sleep(0.5)  # the link is lost meanwhile, with thousands still to be said
+
+        serving = Serving(host, step)
+        daw = NativeDaw(lib, endpoint)
+        crowd = [midi(0x90, 100, 1 + i % 127, at=i % 512) for i in range(10_000)]
+        daw.process(512, Song(True, 0, 0.0, TEMPO, offline=True), crowd)
+        assert (daw.report["bounce"], daw.report["unsent"], daw.report["dropped"]) == (RUNNING, 0, 0)
+        assert len(host.of(wire.NoteOn)) == 10_000 and daw.report["losses"] >= 1
+        daw.close()
+        serving.close()
 
 
 def test_a_host_that_dies_in_a_bounce_ends_it_in_silence(lib):
