@@ -263,6 +263,15 @@ def play(
         Path | None, typer.Option(readable=False, help="Live: the folder of takes; yours if none is named.")
     ] = None,
     no_takes: Annotated[bool, typer.Option("--no-takes", help="Live: record nothing.")] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            parser=_file,
+            metavar="CSV",
+            help="Live: write down when each message of a controller came, and when it was on its way.",
+        ),
+    ] = None,
 ) -> None:
     """Play live with controllers and an audio device; or a MIDI file (and a hum), as a DAW would."""
     if midi is None:
@@ -287,6 +296,7 @@ def play(
                 tuple(midi_port),
                 tuple(map(str, controllers)),
                 None if no_takes else takes or takes_folder(),
+                trace,
             )
         )
         return

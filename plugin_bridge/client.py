@@ -264,6 +264,11 @@ class BridgeClient(Events):
         """Thread: any. How often sound ended in a gap, other than where the host had announced silence."""
         return self.ring.underruns - self._stops
 
+    @property
+    def room(self) -> int:
+        """Thread: user. How many messages can be queued now."""
+        return self._room()
+
     # inside
 
     def _send(self, message: wire.Message) -> bool:

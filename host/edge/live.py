@@ -17,10 +17,12 @@ from descant.host.controller import Binding, Controller, Do, Profile, Shown, lig
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import profile_for
 from descant.host.edge.midi_ports import MidiPorts
+from descant.host.edge.midi_trace import MidiTrace
 from descant.host.edge.recall import RecallingClient
 from descant.host.edge.recording import Recording
 from descant.host.errors import HostError
 from descant.host.events import TransportEvent
+from descant.host.knobs import Knobs, Wished
 from descant.host.loop_press import Press, PressAction
 from descant.host.midi_words import Midi
 from descant.host.transport import Timeline
@@ -28,6 +30,10 @@ from descant.host.trigger import ALL_NOTES_OFF, ALL_SOUND_OFF
 
 AHEAD_SECONDS = 0.03  # of the generator's sound: what this loop may be late by
 TURN_SECONDS = 0.003
+BREATH_SECONDS = 0.0005
+MOST = 256  # messages of controllers in one turn, so that sound is fed in between
+SPARE = 64  # of the client's room, left to what is no controller's
+LOST_SECONDS = 2.0  # between words of messages that were left out
 START_SECONDS = 1.0  # from a welcome that is awaited to the first sample that is asked for
 
 
@@ -54,16 +60,18 @@ class Live:
         takes: Recording | None = None,
     ) -> None:
         self.client, self.audio, self.ports, self.takes = client, audio, ports, takes
+        self.trace: MidiTrace | None = None  # kept where somebody wants to know
         self.events = 0  # messages of controllers that were acted on
         self._profiles, self._say = profiles, say
         self._controllers: dict[str, Controller] = {}
         self._values: dict[str, float] = {}
-        self._tap, self._clock = TapTempo(), ClockIn()
+        self._tap, self._clock, self._knobs = TapTempo(), ClockIn(), Knobs()
         self._ahead = round(AHEAD_SECONDS * audio.rate) + 2 * audio.block
         self._far = round(2 * START_SECONDS * audio.rate)
         self._fed: int | None = client.playhead or None
         self._lit: dict[tuple[str, Binding], Shown] = {}
         self._sessions = client.reconnects
+        self._lost, self._lost_said = 0, -LOST_SECONDS
         self._slot = ""  # the prompt that was asked for last, as bindings name it
         self._slot_shown: Shown = "empty"
         self._start(tempo)
@@ -72,7 +80,8 @@ class Live:
         """Turn until told to end."""
         while not until():
             self.turn()
-            time.sleep(TURN_SECONDS)
+            self.ports.wait(TURN_SECONDS)  # a key is heard at once
+            time.sleep(BREATH_SECONDS)  # in a flood, the other threads' turn
 
     def turn(self) -> None:
         """One look at everything."""
@@ -84,9 +93,7 @@ class Live:
         for name in went:
             self._say(f"{name} is gone; its held notes end")
             self._do_all(self._controllers.pop(name).let_go(), self._now())
-        for seconds, name, midi in self.ports.take():
-            if name in self._controllers:
-                self._hear(name, midi, seconds)
+        self._listen()
         self.client.pump(0)
         if self.client.reconnects != self._sessions and self.client.state == "live":
             self._resume()
@@ -135,14 +142,34 @@ class Live:
         if self.takes is not None:
             self.takes.recorder.follows(tempo)
 
-    def _hear(self, name: str, midi: Midi, seconds: float) -> None:
+    def _listen(self) -> None:
+        """What controllers say, no more than the host takes now: the rest waits, and what cannot is told."""
+        came = self.ports.take(min(MOST, max(0, self.client.room - SPARE) // 2))
+        wishes: list[Wished] = []
+        for seconds, name, midi in came:
+            if name in self._controllers:
+                wishes += self._heard(name, midi, seconds)
+        now = time.monotonic()
+        for wish, at, seconds in self._knobs.passed(wishes, now):
+            self._do_all([wish], at, seconds)
+        if self.trace is not None and came:
+            self.trace.told(came, self.audio.position_at)
+        if (lost := self.ports.lost) != self._lost and now - self._lost_said > LOST_SECONDS:
+            self._say(
+                f"{lost - self._lost} messages of controllers came faster than they can be played, and were "
+                "left out. Every note that ended has ended; the music goes on. Let it send less."
+            )
+            self._lost, self._lost_said = lost, now
+
+    def _heard(self, name: str, midi: Midi, seconds: float) -> list[Wished]:
+        """What a message asks for, and when; a clock is followed at once."""
         at = max(0, round(self.audio.position_at(seconds)))
         if self._clock.take(midi, seconds):
             tempo = self._clock.tempo
             if midi.kind == "clock" and self._clock.playing and tempo and self._clock.pulses % PULSES == 0:
                 self._follow(tempo, self._clock.beat, at)
-            return
-        self._do_all(self._controllers[name].take(midi), at, seconds)
+            return []
+        return [(wish, at, seconds) for wish in self._controllers[name].take(midi)]
 
     def _do_all(self, wishes: list[Do | Midi], at: int, seconds: float = 0.0) -> None:
         for wish in wishes:

@@ -4,6 +4,7 @@ seconds.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from contextlib import ExitStack, nullcontext, suppress
@@ -18,10 +19,12 @@ from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.midi_ports import MidiPorts
+from descant.host.edge.midi_trace import MidiTrace
 from descant.host.edge.preset_files import choose_preset
 from descant.host.edge.recall import Recall
 from descant.host.edge.recording import Recording
 from descant.host.edge.recording_client import RecordingClient
+from descant.host.edge.settings import ask_for_real_time
 from descant.host.edge.take_recorder import TakeRecorder
 from descant.host.errors import HostError
 
@@ -47,6 +50,7 @@ class LiveRequest:
     midi: tuple[str, ...]
     controllers: tuple[str, ...]
     takes: Path | None = None  # the folder they are kept in; None: nothing is recorded
+    trace: Path | None = None  # a file for when controllers' messages came and were on their way
 
 
 def run(request: LiveRequest) -> None:
@@ -97,6 +101,8 @@ def run(request: LiveRequest) -> None:
         ports = MidiPorts(request.midi)
         stack.callback(ports.close)
         live = Live(client, audio, ports, profiles, preset.tempo, say, takes)
+        if request.trace is not None:
+            live.trace = MidiTrace()
         print("playing", flush=True)
         if request.prompt:
             client.prompt(request.prompt, 0)
@@ -111,9 +117,15 @@ def run(request: LiveRequest) -> None:
                     say(str(failed))
             return end is not None and time.monotonic() >= end
 
+        sys.setswitchinterval(0.001)
+        gc.collect()
+        gc.freeze()  # what is here now stays: later collections are short
+        ask_for_real_time()
         with suppress(KeyboardInterrupt):
             live.run(over)
         memory = audio.memory
+        if live.trace is not None and request.trace is not None:
+            _write_trace(live.trace, request.trace)
         if takes is not None:
             takes.close()
             while takes.recorder.said:
@@ -122,7 +134,21 @@ def run(request: LiveRequest) -> None:
                 numbers = ", ".join(map(str, takes.recorder.takes))
                 print(f"recorded: takes {numbers} (descant takes list)", file=sys.stderr)
         print(
-            f"{memory.blocks} blocks, {memory.xruns} xruns, {memory.underruns + client.underruns} underruns, "
-            f"{audio.restarts} restarts, {live.events} events of controllers",
+            f"{memory.blocks} blocks, {memory.xruns} xruns, {memory.underruns + client.underruns} underruns "
+            f"({memory.underruns} of our feeding), "
+            f"{audio.restarts} restarts, {live.events} events of controllers"
+            + (f", {ports.lost} messages left out" if ports.lost else ""),
             file=sys.stderr,
         )
+
+
+def _write_trace(trace: MidiTrace, path: Path) -> None:
+    """Raises HostError where the file cannot be written."""
+    try:
+        trace.write(path)
+    except OSError as error:
+        raise HostError(
+            f"{path} could not be written: {(error.strerror or str(error)).lower()}.",
+            "What was played is recorded as ever.",
+            "Name another file after --trace.",
+        ) from error

@@ -1,23 +1,26 @@
 """MIDI ports: every controller that is there or comes is opened, and one that goes is let go of.
 
-Two activities: rtmidi's threads put what comes into a queue with its time, and return; the owner takes it
-from there, looks for new ports now and then, and sends. A port is known by its name.
+One activity, the owner's: it fetches what has come, looks for new ports now and then, and sends. What
+comes in between waits in rtmidi's own queues, with its time: a callback for each message would have to wait
+for Python at each, and the audio server for it. A port is known by its name.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from contextlib import suppress
 from typing import Any
 
 import rtmidi
 
+from descant.host.edge.midi_queue import Came, MidiQueue
 from descant.host.midi_words import Midi, read_midi, write_midi
 
 LOOK_SECONDS = 1.0
-QUEUED = 65536  # messages: several seconds of the fastest controllers
+RARELY_SECONDS = 16.0  # the most between looks where there is no MIDI system at all
+RTMIDI_QUEUE = 65536  # messages of a port between two fetches
+FETCH_SECONDS = 0.001  # between fetches while waiting
 OWN = "descant"
 
 
@@ -27,13 +30,14 @@ class MidiPorts:
     """
 
     def __init__(self, wanted: tuple[str, ...] = (), api: int = rtmidi.API_UNSPECIFIED) -> None:
-        self.lost = 0  # messages for which there was no room
         self.why = ""
         self._wanted, self._api = wanted, api
         self._inputs: dict[str, Any] = {}
+        self._last: dict[str, float] = {}  # of each port: when its last message came
+        self._fetched = time.monotonic()
         self._outputs: dict[str, Any] = {}
-        self._queue: deque[tuple[float, str, Midi]] = deque()
-        self._looked = 0.0
+        self._queue = MidiQueue()
+        self._looked, self._rest = 0.0, LOOK_SECONDS
         self._probe: Any = None
         self._gone_already: set[str] | None = None  # what the last look missed
 
@@ -42,19 +46,29 @@ class MidiPorts:
         """The open inputs."""
         return tuple(self._inputs)
 
+    @property
+    def lost(self) -> int:
+        """Messages for which there was no room, so far."""
+        return self._queue.lost
+
     def look(self, now: bool = False) -> tuple[list[str], list[str]]:
-        """(names that came, names that went) since the last look; looks once a second."""
+        """(names that came, names that went) since the last look; looks once a second.
+
+        Where there is no MIDI system at all each look asks every one of them, which takes milliseconds and
+        may print: those looks become rarer, up to one in sixteen seconds.
+        """
         seconds = time.monotonic()
-        if not now and seconds - self._looked < LOOK_SECONDS:
+        if not now and seconds - self._looked < self._rest:
             return [], []
         self._looked = seconds
         try:
             if self._probe is None:
                 self._probe = self._system()
             there, outs = self._probe[0].get_ports(), self._probe[1].get_ports()
-            self.why = ""
+            self.why, self._rest = "", LOOK_SECONDS
         except Exception as error:  # no MIDI system, or it died: rtmidi's own errors, or anything
             self.why, there, outs, self._probe = f"MIDI does not work here ({error})", [], [], None
+            self._rest = min(2 * self._rest, RARELY_SECONDS)
         if not there and self._gone_already is not None:
             self._forget()  # nothing, twice: perhaps a system that died, of which this one would never know
         missing = {name for name in self._inputs if name not in there}
@@ -77,12 +91,29 @@ class MidiPorts:
                     self._outputs[name] = output
         return came, went
 
-    def take(self) -> list[tuple[float, str, Midi]]:
-        """What has come: (seconds of the monotonic clock, port, message), in order."""
-        taken = []
-        while self._queue:
-            taken.append(self._queue.popleft())
-        return taken
+    def take(self, most: int = 1 << 30) -> list[Came]:
+        """What has come: (seconds of the monotonic clock, port, message), in order; at most so many."""
+        self._fetch()
+        return self._queue.take(most)
+
+    def wait(self, seconds: float) -> None:
+        """Until something has come, or for so long."""
+        until = time.monotonic() + seconds
+        while not self._fetch() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, FETCH_SECONDS))
+
+    def _fetch(self) -> bool:
+        """Take over what rtmidi has; whether there is anything."""
+        before, self._fetched = self._fetched, time.monotonic()
+        for name, port in self._inputs.items():
+            while (message := port.get_message()) is not None:
+                data, later = message
+                # so long after the one before, but neither in the future nor before the last fetch
+                seconds = min(max(self._last.get(name, 0.0) + later, before), self._fetched)
+                self._last[name] = seconds
+                if (midi := read_midi(data)) is not None:
+                    self._queue.put(seconds, name, midi)
+        return len(self._queue) > 0
 
     def send(self, name: str, midi: Midi) -> None:
         """To the controller of that name, if it can be spoken to."""
@@ -115,24 +146,13 @@ class MidiPorts:
         raise OSError("this rtmidi knows no MIDI system")
 
     def _opened(self, index: int, name: str) -> Any:
-        port = rtmidi.MidiIn(self._api, OWN, queue_size_limit=QUEUED)
+        port = rtmidi.MidiIn(self._api, OWN, queue_size_limit=RTMIDI_QUEUE)
         port.ignore_types(sysex=True, timing=False, active_sense=True)
         port.open_port(index, f"from {name}"[:60])
-        port.set_callback(self._came, name)
         return port
 
-    def _came(self, event: tuple[list[int], float], name: str) -> None:
-        """Thread: rtmidi's."""
-        seconds = time.monotonic()
-        midi = read_midi(event[0])
-        if midi is None:
-            return
-        if len(self._queue) >= QUEUED:
-            self.lost += 1
-        else:
-            self._queue.append((seconds, name, midi))
-
     def _close(self, name: str) -> None:
+        self._last.pop(name, None)
         for ports in (self._inputs, self._outputs):
             if (port := ports.pop(name, None)) is not None:
                 with suppress(Exception):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import msgspec
 import platformdirs
 
 APP = "descant"
+REAL_TIME = 5  # below what audio servers use
 
 _PASSIVE = {
     # A waiting OpenMP thread that spins turns a 20 ms step into seconds when another torch process runs
@@ -116,6 +118,17 @@ def ask_for_priority() -> bool:
     except OSError:
         return False
     return True
+
+
+def ask_for_real_time() -> bool:
+    """Thread: one that answers a performer and sleeps in between. Have it woken before everything but
+    audio where the system allows it, else before ordinary programs; its children are ordinary. False where
+    neither is allowed."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # it mostly needs a setting for audio users
+            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(REAL_TIME))
+            return True
+    return ask_for_priority()
 
 
 def default_endpoint() -> str:

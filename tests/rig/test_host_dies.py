@@ -25,6 +25,8 @@ class Pads:
 
     names = ("pads",)
 
+    lost = 0
+
     def __init__(self):
         self.came, self.played = ["pads"], []
 
@@ -32,7 +34,7 @@ class Pads:
         came, self.came = self.came, []
         return came, []
 
-    def take(self):
+    def take(self, most):
         played, self.played = self.played, []
         return played
 
