@@ -272,6 +272,8 @@ def play(
             help="Live: write down when each message of a controller came, and when it was on its way.",
         ),
     ] = None,
+    hum_bars: Annotated[int, typer.Option(min=1, max=16, help="Live: bars of a hum that is recorded.")] = 2,
+    count_in: Annotated[int, typer.Option(min=1, max=4, help="Live: bars counted in before a hum.")] = 1,
 ) -> None:
     """Play live with controllers and an audio device; or a MIDI file (and a hum), as a DAW would."""
     if midi is None:
@@ -295,6 +297,8 @@ def play(
                 tuple(device),
                 tuple(midi_port),
                 tuple(map(str, controllers)),
+                hum_bars,
+                count_in,
                 None if no_takes else takes or takes_folder(),
                 trace,
             )

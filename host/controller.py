@@ -24,13 +24,15 @@ Shown = Literal["empty", "queued", "generating", "playing", "error"]
 SOURCES = ("note", "cc", "program", "bend")
 PICK_UP = 2  # steps of a knob within which it has met the value it takes over
 STEPS = 127.0
+HUM = ("arm", "last", "listen", "generate", "snap", "octave", "drop")
 
 
 class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pad, key, knob or wheel.
 
     on: "note 36", "cc 74", "program 3" or "bend". channel: 1..16, 0 for any. do: "slot 2" (a prompt of the
-    preset, from 1), "loop 3 press" (or another action of a loop), "parameter guidance", "panic" or "tap".
+    preset, from 1), "loop 3 press" (or another action of a loop), "parameter guidance", "hum arm" (or another
+    of HUM), "hum redo 2" (a bar, from 1), "panic" or "tap".
     mode: of pads and keys; "gate" ends at release, "toggle" at the next press. encoding: how a knob counts.
     pick_up: an absolute knob does nothing until it meets the value that holds. range: what 0 and 127 mean,
     a parameter's own range by default.
@@ -103,10 +105,13 @@ def check_binding(binding: Binding) -> None:
         or (words[0] == "parameter" and len(words) == 2 and words[1] in PARAMETERS)
         or (words[0] == "loop" and len(words) == 3 and words[1].isdecimal() and int(words[1]) >= 1
             and words[2] in get_args(PressAction))
+        or (words[0] == "hum" and (" ".join(words[1:]) in HUM or (words[1:2] == ["redo"] and len(words) == 3
+            and words[2].isdecimal() and int(words[2]) >= 1)))
     )  # fmt: skip
     if not right:
         raise ValueError(
-            f'do = "{binding.do}"; use "slot N", "loop N ACTION", "parameter NAME", "panic" or "tap"'
+            f'do = "{binding.do}"; use "slot N", "loop N ACTION", "parameter NAME", "hum ACTION", "panic" '
+            'or "tap"'
         )
 
 

@@ -30,13 +30,19 @@ class Layout(msgspec.Struct, frozen=True):
     """What the memory holds. rate: Hz. channels: of all streams in it. ring: samples remembered of each of
     them.
 
-    pages: of the loops.
+    pages: of the loops. heard: samples remembered of the input, where that is more than `ring`.
     """
 
     rate: int
     channels: int
     ring: int
     pages: int
+    heard: int = 0
+
+    @property
+    def past(self) -> int:
+        """Samples of the input that are remembered."""
+        return max(self.ring, self.heard)
 
 
 @dataclass
@@ -65,13 +71,14 @@ class AudioMemory:
     - levels: [2, C, 3] (input, output; channel; peak, held, clips). quiet: samples of silence at the input.
 
     Written by the parent
-    - made_until: end of what was made. making: 1 while the generator is expected to have sound ready.
+    - aside_until: end of what is heard beside the music and never recorded (a click, a take that is listened
+      to). made_until: end of what was made. making: 1 while the generator is expected to have sound ready.
     """
 
     position, stamp, blocks, xruns, underruns = (_Field(i) for i in range(5))
     slow, beat, sounding, heard_until, quiet = (_Field(i) for i in range(5, 10))
     state_length, state_count, looking = _Field(10), _Field(11), _Field(12)
-    made_until, making = _Field(16), _Field(17)
+    made_until, making, aside_until = _Field(16), _Field(17), _Field(18)
 
     def __init__(self, descriptor: int, layout: Layout) -> None:
         self.descriptor, self.layout = descriptor, layout
@@ -89,7 +96,8 @@ class AudioMemory:
         self.levels: Wave = take(np.float32, 2, channels, 3)
         self._state = take(np.uint8, STATE_BYTES)
         self._made: Wave = take(np.float32, channels, ring)
-        self._heard: Wave = take(np.float32, channels, ring)
+        self._heard: Wave = take(np.float32, channels, layout.past)
+        self._aside: Wave = take(np.float32, channels, ring)
         self.pages: Wave = take(np.float32, layout.pages, channels, PAGE)
 
     @classmethod
@@ -127,8 +135,28 @@ class AudioMemory:
         out[:, there:] = 0.0
         return there == n
 
+    def play_aside(self, at: int, wave: Wave) -> None:
+        """Thread: parent. Put what is heard beside the music [C, n] at its position; it ends where nothing
+        more is put.
+        """
+        _put(self._aside, at, wave)
+        self.aside_until = at + wave.shape[1]
+
+    def take_aside(self, at: int, out: Wave) -> bool:
+        """Thread: audio. Fill out [C, n] with it; False, and nothing done, where there is none of it."""
+        n, until = int(out.shape[1]), self.aside_until
+        there = min(n, until - at)
+        if there <= 0 or until - at > self.layout.ring:
+            return False
+        _get(self._aside, at, out[:, :there])
+        out[:, there:] = 0.0
+        return True
+
     def note_heard(self, at: int, wave: Wave) -> None:
-        """Thread: audio. Keep what came in [C, n]."""
+        """Thread: audio. Keep what came in [C, n]; a hole before it is silence."""
+        hole = at - self.heard_until
+        if 0 < hole < self.layout.past and self.heard_until:
+            self._heard[:, np.arange(self.heard_until, at) % self.layout.past] = 0.0
         _put(self._heard, at, wave)
         self.heard_until = at + wave.shape[1]
 
@@ -136,7 +164,7 @@ class AudioMemory:
         """Thread: parent. What came in [C, n] from a position on; raises ValueError when it is no longer,
         or not
         yet, there."""
-        if not self.heard_until - self.layout.ring <= at <= self.heard_until - n:
+        if not self.heard_until - self.layout.past <= at <= self.heard_until - n:
             raise ValueError(f"the input of {at}..{at + n} is not remembered")
         out = np.empty((self.layout.channels, n), np.float32)
         _get(self._heard, at, out)
@@ -160,7 +188,7 @@ class AudioMemory:
 
 
 def _size(layout: Layout) -> int:
-    floats = layout.channels * (6 + 2 * layout.ring + layout.pages * PAGE)
+    floats = layout.channels * (6 + 2 * layout.ring + layout.past + layout.pages * PAGE)
     return 64 * 8 + STATE_BYTES + 4 * floats
 
 

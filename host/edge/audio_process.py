@@ -152,7 +152,11 @@ class AudioProcess:
         self._source = found
         found.start()
         self.memory.looking = 0
-        self._say(words.line(words.DeviceWord(found.name, "", found.device_rate, order.block)))
+        self._say(
+            words.line(
+                words.DeviceWord(found.name, "", found.device_rate, order.block, found.inputs, found.latency)
+            )
+        )
 
     def _save(self) -> None:
         """What a successor needs, if anything has changed and nothing changes just now."""

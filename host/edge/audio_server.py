@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -28,6 +29,7 @@ from descant.host.transport import Timeline
 
 Wave = npt.NDArray[np.float32]
 MODULE = "descant.host.edge.audio_process"
+PAST_SECONDS = 60.0  # of the input that are always remembered
 HUNG_SECONDS = 0.6  # without a turn of its main loop it is killed
 STARTING_SECONDS = 8.0
 LOOKING_SECONDS = 4.0  # a client of a server that is just starting may wait for ever
@@ -35,8 +37,11 @@ RESTS = (0.0, 0.0, 0.5, 1.0)  # seconds before each start in a row that came to 
 
 
 class AudioServer:
-    """Live audio. rate: Hz of the timeline. devices: see AudioOrder.
+    """Live audio. rate: Hz of the timeline. devices: see AudioOrder. round_trip: samples that were measured
+    with a device at a rate (the timeline's) and a block, None where nobody did.
 
+    inputs: channels of the device that are heard. latency: samples from output to input, as
+    measured or else `reported` by the device.
     said: faults and notes as (what, still, do), oldest first. device: what plays now, "" while nothing
     does. restarts: processes that had to be replaced.
     """
@@ -52,17 +57,26 @@ class AudioServer:
         block: int = 256,
         slots: int = 8,
         pool_seconds: float = 240.0,
+        round_trip: Callable[[str, int, int], int | None] = lambda device, rate, block: None,
     ) -> None:
-        layout = Layout(rate, channels, 1 << 16, max(1, int(pool_seconds * rate / PAGE)))
+        layout = Layout(
+            rate,
+            channels,
+            1 << 16,
+            max(1, int(pool_seconds * rate / PAGE)),
+            round(PAST_SECONDS * rate) + 8192,
+        )
         self.memory = AudioMemory.made(layout)
         self.rate, self.channels, self.block, self.slots = rate, channels, block, slots
         self.device, self.why, self.device_rate = "", "starting", 0
+        self.inputs = self.latency = self.reported = 0
         self.restarts = 0
         self.said: deque[tuple[str, str, str]] = deque(maxlen=256)
         self.status: tuple[words.SlotWord, ...] = ()
         self.fit = ClockFit(rate)
         self._order = words.AudioOrder(self.memory.descriptor, layout, devices, inputs, outputs, block, slots)
         self._stamp = 0
+        self._round_trip, self._changed = round_trip, False
         self._timeline: Timeline | None = None
         self._in_a_row = 0
         self._closed = False
@@ -95,6 +109,11 @@ class AudioServer:
             if self.memory.stamp == stamp:  # both of one block
                 self.fit.update(n, stamp / 1e9)
                 self._in_a_row = 0
+        if self._changed:
+            self._changed = False
+            if self.device:
+                measured = self._round_trip(self.device, self.rate, self.block)
+                self.set_latency(self.reported if measured is None else measured)
         if self.memory.beat != self._beat:
             self._beat, self._beaten = self.memory.beat, now
         patience = HUNG_SECONDS if self.memory.sounding else STARTING_SECONDS
@@ -149,6 +168,7 @@ class AudioServer:
 
     def set_latency(self, n_samples: int) -> None:
         """The measured round trip: recordings are moved back by it."""
+        self.latency = n_samples
         self._tell(words.LatencyWord(n_samples))
 
     def close(self) -> None:
@@ -216,6 +236,8 @@ class AudioServer:
                 match words.read_up(text):
                     case words.DeviceWord() as word:
                         self.device, self.why, self.device_rate = word.name, word.why, word.device_rate
+                        self.inputs, self.reported = word.inputs, round(word.latency * self.rate)
+                        self._changed = True
                         if not word.name:
                             self.said.append(
                                 (

