@@ -31,14 +31,7 @@ class Serving:
 
     def run(self, *command: object, code: int = 0, **environment: str) -> dict[str, float]:
         """Run a program that finds this host; the `name value` lines it prints."""
-        done = subprocess.run(
-            [str(part) for part in command],
-            env={**os.environ, "DESCANT_ENDPOINT": self.endpoint, **environment},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=120,
-        )
+        done = self.ran(*command, **environment)
         assert done.returncode == code, (done.returncode, done.stdout[-3000:], done.stderr[-3000:])
         assert "audio thread" not in done.stderr
         return {
@@ -46,3 +39,14 @@ class Serving:
             for name, _, value in (line.partition(" ") for line in done.stdout.splitlines())
             if value.replace(".", "").replace("-", "").isdigit()
         }
+
+    def ran(self, *command: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a program that finds this host, whatever becomes of it."""
+        return subprocess.run(
+            [str(part) for part in command],
+            env={**os.environ, "DESCANT_ENDPOINT": self.endpoint, **environment},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=120,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,16 +62,57 @@ def test_the_core_under_stress_allocates_nothing_in_process(built, serving):
     assert (counts["allocations"], counts["wrong"]) == (0, 0)
 
 
+def own_leaks(report: str) -> list[str]:
+    """The leaks in LeakSanitizer's report, save those of libzmq's own threads.
+
+    libzmq 4.3.4 now and then loses the buffer of a message that arrives while its socket is closed: in its
+    I/O thread, whose stack has no frame but its own. Debian's library has no names to suppress it by, and a
+    rule for the whole library would hide what we fail to close, whose stack begins in ours.
+    """
+    blocks = [block for block in report.split("\n\n") if " leak of " in block]
+    return [block for block in blocks if not _of_libzmqs_thread(block)]
+
+
+def _of_libzmqs_thread(block: str) -> bool:
+    frames = re.findall(r"^ +#\d+ .*$", block, re.MULTILINE)
+    inner = [frame for frame in frames[1:] if "libzmq.so" not in frame]  # [0]: malloc or new
+    ends = ("start_thread", "clone")
+    return len(inner) < len(frames) - 1 and all(any(end in frame for end in ends) for frame in inner)
+
+
+LEAK = """Direct leak of 18160 byte(s) in 1 object(s) allocated from:
+    #0 0x7f in __interceptor_malloc ../../asan_malloc_linux.cpp:69
+    #1 0x7f  (/lib/x86_64-linux-gnu/libzmq.so.5+0x83a3f)
+    #2 0x7f {caller}
+    #3 0x7f in start_thread nptl/pthread_create.c:442
+    #4 0x7f in clone3 ../sysdeps/unix/sysv/linux/x86_64/clone3.S:81"""
+
+
+@pytest.mark.parametrize(
+    ("caller", "own"),
+    [
+        ("(/lib/x86_64-linux-gnu/libzmq.so.5+0x40d2c)", False),
+        ("in descant::Dealer::receive(std::vector<zmq::message_t>&) dealer.cpp:70", True),
+    ],
+)
+def test_a_leak_is_ours_if_any_frame_is(caller, own):
+    report = f"==1==ERROR: LeakSanitizer: detected memory leaks\n\n{LEAK.format(caller=caller)}\n\nSUMMARY: 1"
+    assert bool(own_leaks(report)) == own
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sanitizer", ["thread", "address"])
-def test_the_core_under_stress_is_clean_to_a_sanitizer(serving, tmp_path, sanitizer):
-    folder = build(tmp_path, "-DDESCANT_PLUGINS=OFF", f"-DDESCANT_SANITIZE={sanitizer}", target="stress")
-    serving.run(
-        folder / "rig" / "stress",
-        15,
-        5,
-        DESCANT_PATIENCE="0.05",
-        TSAN_OPTIONS=f"suppressions={HERE / 'tsan.supp'} exitcode=66",
-        ASAN_OPTIONS="exitcode=66",
-        LSAN_OPTIONS=f"suppressions={HERE / 'lsan.supp'}",
-    )
+def test_the_core_under_stress_is_clean_to_the_address_sanitizer(serving, tmp_path):
+    folder = build(tmp_path, "-DDESCANT_PLUGINS=OFF", "-DDESCANT_SANITIZE=address", target="stress")
+    options = "exitcode=66:fast_unwind_on_malloc=0"  # whole stacks, through libraries without frame pointers
+    done = serving.ran(folder / "rig" / "stress", 15, 5, DESCANT_PATIENCE="0.05", ASAN_OPTIONS=options)
+    errors = re.findall(r"ERROR: (\w+)", done.stderr)
+    if errors or done.returncode:
+        assert (errors, done.returncode) == (["LeakSanitizer"], 66), done.stderr[-3000:]
+        assert not own_leaks(done.stderr), done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_the_core_under_stress_is_clean_to_the_thread_sanitizer(serving, tmp_path):
+    folder = build(tmp_path, "-DDESCANT_PLUGINS=OFF", "-DDESCANT_SANITIZE=thread", target="stress")
+    options = f"suppressions={HERE / 'tsan.supp'} exitcode=66"
+    serving.run(folder / "rig" / "stress", 15, 5, DESCANT_PATIENCE="0.05", TSAN_OPTIONS=options)
