@@ -78,7 +78,8 @@ def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: boo
             plan.shape, stored, _after("audio_encoder."), f"The codec of {folder}", again
         )
         give_back()
-        lm = build_lm(lm_spec, table, stored, str(folder), COMPOSITE_IGNORED, extra, kernel)
+        digest = weights_hash([folder / "config.json", *files, *tokenizer_files(folder)])
+        lm = build_lm(lm_spec, table, stored, str(folder), COMPOSITE_IGNORED, extra, kernel, digest)
     give_back()
     if text.dim != lm_spec.text_dim:
         raise config.bad(f"has a text encoder {text.dim} wide and says {lm_spec.text_dim}")
@@ -86,8 +87,7 @@ def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: boo
         codec.use_kernel(kernel)
     if plan.stereo:
         codec = StereoCodec(codec).eval()
-    used = [folder / "config.json", *files, *tokenizer_files(folder)]
-    return MusicModel(plan.spec, codec, lm, text, weights_hash(used))
+    return MusicModel(plan.spec, codec, lm, text, digest)
 
 
 def _stored_again(folder: Path, allow_pickle: bool) -> StoredTensors:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from descant.model.checkpoints import packed_file
 from descant.model.checkpoints.config_tree import read_json
 from descant.model.checkpoints.musicgen_keys import Table, taken, their_shapes
 from descant.model.checkpoints.tensors import StoredTensors, check_shapes, shapes_of
@@ -63,12 +64,14 @@ def build_lm(
     ignore: Sequence[str],
     extra: Mapping[str, Tensor] | None = None,
     kernel: str = "fp32",
+    digest: str = "",
 ) -> MusicLm:
     """A frozen language model with the tensors a table takes from a file, all checked before one is read.
 
     ignore: beginnings of names that may be there and are left out. extra: tensors of ours that are in no
     table. kernel: how its steps run; a native one packs a layer at a time, and full weights are never there
-    all at once. Raises ModelError.
+    all at once. digest: of the files; what a native kernel packs of them is kept, see packed_file.py, but
+    not without a digest. Raises ModelError.
     """
     with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes alone: no first weights are drawn
         lm = MusicLm(spec)
@@ -78,7 +81,7 @@ def build_lm(
     lm.row_offsets = torch.arange(spec.n_codebooks) * (spec.cardinality + 1)
     lm.eval().requires_grad_(False)
     if is_native(known):
-        _pack(lm, known, table, stored, extra or {}, source)
+        _pack(lm, known, table, stored, extra or {}, source, digest)
         return lm
     tensors = taken(table, stored) | dict(extra or {})
     check_shapes({name: tuple(value.shape) for name, value in tensors.items()}, ours, source)
@@ -95,6 +98,7 @@ def _pack(
     stored: StoredTensors,
     extra: Mapping[str, Tensor],
     source: str,
+    digest: str,
 ) -> None:
     """Fill a model without weights: its layers and heads packed one by one, the rest as it is."""
 
@@ -109,17 +113,22 @@ def _pack(
         return module.requires_grad_(False)
 
     weights = NativeWeights(lm.spec, kernel)
-    for index in range(lm.spec.n_layers):
+    key = packed_file.key_of(lm.spec, kernel, digest) if digest else ""
+    ready = bool(key) and packed_file.read(weights, key)
+    for index in range(0 if ready else lm.spec.n_layers):
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             empty = Layer(lm.spec, index + 1)
         layer = part(empty, f"layers.{index}.")
         assert isinstance(layer, Layer)
         weights.put_layer(index, layer)
-    with torch.device("meta"):
-        heads = nn.Linear(lm.spec.dim, lm.heads.out_features, bias=False)
     part(lm.norm, "norm.")
-    part(heads, "heads.")
-    weights.put_head(lm.norm, heads.weight)
+    if not ready:
+        with torch.device("meta"):
+            heads = nn.Linear(lm.spec.dim, lm.heads.out_features, bias=False)
+        part(heads, "heads.")
+        weights.put_head(lm.norm, heads.weight)
+        if key:
+            packed_file.write(weights, key)
     small = [name for name in shapes_of(lm) if not name.startswith(("layers.", "heads.", "norm."))]
     for name in small:
         found = extra[name] if name in extra else taken({name: table[name]}, stored)[name]

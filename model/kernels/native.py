@@ -157,6 +157,17 @@ class NativeWeights:
         """Memory of the weights and of a step's scratch."""
         return int(self._library.descant_bytes(self._model))
 
+    def packed(self) -> list[memoryview]:
+        """All that was packed, as it lies in memory and may be written: the same bytes in another one of this
+        spec and kernel are the same weights."""
+        found = []
+        for which in range(2):
+            at = ctypes.c_void_p()
+            size = self._library.descant_packed(self._model, which, ctypes.byref(at))
+            assert at.value is not None
+            found.append(memoryview((ctypes.c_uint8 * size).from_address(at.value)).cast("B"))
+        return found
+
     def put_layer(self, index: int, layer: Layer) -> None:
         """Pack one layer's weights; the layer is not needed afterwards."""
         spec, heads = self.spec, self.spec.n_heads
@@ -410,6 +421,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         ("descant_bytes", ctypes.c_int64, [pointer]),
         ("descant_head_bytes", ctypes.c_int64, [pointer, number, number]),
         ("descant_pack", None, [pointer, number, number, pointer, number, pointer, pointer]),
+        ("descant_packed", ctypes.c_int64, [pointer, number, pointer]),
         ("descant_norm", None, [pointer, number, number, pointer, pointer]),
         ("descant_step", number, [pointer, pointer, number]),
         ("descant_text", number, [pointer, pointer, number, number, pointer]),

@@ -52,7 +52,7 @@ typedef struct {
     Matrix heads;
     float *norm;
     uint8_t *arena, *extra;
-    size_t arena_bytes, step_bytes, extra_bytes;
+    size_t arena_bytes, step_bytes, extra_bytes, kept; /* kept: where in `extra` what was packed begins */
     Desk desks[MAX_THREADS];
     Rows hidden;                 /* the feed-forward part's inner numbers, filled by all */
     float *x, *found;            /* [MAX_ROWS][narrow] */
@@ -102,6 +102,7 @@ static void cut_extra(Model *m, Cut *c) {
     m->x = cut(c, (size_t)MAX_ROWS * m->narrow * 4);
     m->found = cut(c, (size_t)MAX_ROWS * m->narrow * 4);
     m->phases = cut(c, (size_t)phases_of(s) * sizeof(Phase));
+    m->kept = c->at;
     for (int l = 0; l < s->layers; l++)
         for (int k = 0; k < KINDS; k++) cut_inputs(c, &m->layers[l].matrix[k]);
     cut_inputs(c, &m->heads);
@@ -185,6 +186,13 @@ EXPORT Model *descant_new(Pool *pool, const Shape *shape) {
 EXPORT int64_t descant_bytes(const Model *m) { return (int64_t)(m->arena_bytes + m->extra_bytes); }
 EXPORT int64_t descant_head_bytes(const Model *m, int32_t slots, int32_t text) {
     return (int64_t)head_bytes(text ? m->text_format : m->shape.cache_format, slots, m->padded);
+}
+
+/* All that was packed, in two stretches (0: matrices; 1: what is known of their inputs, and norms): the same bytes in
+ * another model of this shape, on any number of threads, are the same weights. Bytes; *at is where. */
+EXPORT int64_t descant_packed(Model *m, int32_t which, uint8_t **at) {
+    *at = which ? m->extra + m->kept : m->arena;
+    return (int64_t)(which ? m->extra_bytes - m->kept : m->arena_bytes);
 }
 
 /* Weights [rows, inputs] float32 of one matrix; order, usual: see pack_matrix. kind KINDS: the heads. */
