@@ -1,4 +1,4 @@
-"""Fast knobs made slow enough: of the values of each knob the newest, all of them together once in 40 ms.
+"""Fast knobs made slow enough: of the values of each knob the newest, all of them together once in 60 ms.
 
 Each change has the host make again what lies beyond the commit window, frame by frame of 20 ms; under a
 knob that says more it would never get ahead of that window. Presses and releases pass at once. Times are
@@ -10,16 +10,19 @@ from __future__ import annotations
 from descant.host.controller import Do
 from descant.host.midi_words import Midi
 
-REST_SECONDS = 0.04
+REST_SECONDS = 0.06
+LONG_REST_SECONDS = 0.24
+"""Where the host has little ahead: each change costs it some columns of the model more."""
 CHANNEL_MODE = 120  # controllers from here on are orders: all sound off, all notes off
 Wished = tuple[Do | Midi, int, float]
 """What is wanted, at which sample, and when it came in seconds."""
 
 
 class Knobs:
-    """What waits is at most one value of each knob: a channel's controller, or a parameter."""
+    """What waits is at most one value of each knob: a channel's controller, or a parameter. rest: seconds."""
 
     def __init__(self) -> None:
+        self.rest = REST_SECONDS
         self._waiting: dict[object, Wished] = {}
         self._spoke = -REST_SECONDS
 
@@ -38,7 +41,7 @@ class Knobs:
         return ready
 
     def _release(self, ready: list[Wished], seconds: float) -> None:
-        if self._waiting and seconds - self._spoke >= REST_SECONDS:
+        if self._waiting and seconds - self._spoke >= self.rest:
             ready += self._waiting.values()
             self._waiting.clear()
             self._spoke = seconds

@@ -69,6 +69,11 @@ class Jack:
         return done.stdout
 
 
+def environment_of(jack: Jack) -> dict[str, str]:
+    """For a program that is to use the server."""
+    return {**os.environ, **jack.environment}
+
+
 TIDIED: list[bool] = []
 
 

@@ -58,8 +58,8 @@ class ClockSource:
         tick = self._tick
         while self._open:
             behind = tick.due(time.monotonic()) - tick.looper.position
-            if behind < self._block:
-                time.sleep((self._block - behind) / tick.looper.rate)
+            if behind < 0:  # as a device would: a block is asked for when its first sample is due
+                time.sleep(-behind / tick.looper.rate)
             elif behind > 1000 * self._block:  # the machine slept: no use in catching up
                 tick.looper.position += int(behind)
             else:

@@ -25,7 +25,7 @@ from descant.host.edge.recall import RecallingClient
 from descant.host.edge.recording import Recording
 from descant.host.errors import HostError
 from descant.host.events import TransportEvent
-from descant.host.knobs import Knobs, Wished
+from descant.host.knobs import LONG_REST_SECONDS, REST_SECONDS, Knobs, Wished
 from descant.host.loop_press import Press, PressAction
 from descant.host.midi_words import Midi
 from descant.host.transport import Timeline
@@ -35,6 +35,7 @@ AHEAD_SECONDS = 0.03  # of the generator's sound: what this loop may be late by
 TURN_SECONDS = 0.003
 BREATH_SECONDS = 0.0005
 MOST = 256  # messages of controllers in one turn, so that sound is fed in between
+SHORT_LEAD_MS = 250.0  # of the host's: it is hardly ahead of what can no longer change
 SPARE = 64  # of the client's room, left to what is no controller's
 LOST_SECONDS = 2.0  # between words of messages that were left out
 START_SECONDS = 1.0  # from a welcome that is awaited to the first sample that is asked for
@@ -286,6 +287,10 @@ class Live:
             if fault.severity == "error":
                 self._slot_shown = "error"
             self._say(f"{fault.what} {fault.still} {fault.do}")
+        if client.meters:
+            meter = client.meters[-1]
+            short = meter.real_time_factor > 0 and meter.lead_ms < SHORT_LEAD_MS
+            self._knobs.rest = LONG_REST_SECONDS if short else REST_SECONDS
         client.meters.clear()
         while self.audio.said:
             self._say(" ".join(self.audio.said.popleft()))

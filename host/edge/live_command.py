@@ -155,7 +155,8 @@ def run(request: LiveRequest) -> None:
         print(
             f"{memory.blocks} blocks, {memory.xruns} xruns, {memory.underruns + client.underruns} underruns "
             f"({memory.underruns} of our feeding), "
-            f"{audio.restarts} restarts, {live.events} events of controllers"
+            f"{audio.restarts} restarts, {live.events} events of controllers, "
+            f"{sum(slot.state != 'empty' for slot in audio.status)} loops"
             + (f", {ports.lost} messages left out" if ports.lost else ""),
             file=sys.stderr,
         )
