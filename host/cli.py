@@ -573,8 +573,25 @@ def bench(
 
 
 @app.command()
-def devices() -> None:
+def devices(
+    round_trip: Annotated[
+        bool,
+        typer.Option(
+            "--round-trip",
+            help="Play a sweep, find it in the input, keep how long that takes: recordings are moved back "
+            "by it. Connect an output to an input first.",
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="With --round-trip: a device by (part of) its name.")] = "",
+    rate: Annotated[int, typer.Option(min=8000, max=384000, help="With --round-trip: Hz.")] = 48000,
+    block: Annotated[int, typer.Option(min=16, max=4096, help="With --round-trip: samples a block.")] = 256,
+) -> None:
     """The audio devices of this machine."""
+    if round_trip:
+        from descant.host.edge.round_trip_command import run as measure
+
+        measure(device, rate, block)
+        return
     from descant.host.edge.devices_command import run
 
     run()

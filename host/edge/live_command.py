@@ -25,6 +25,7 @@ from descant.host.edge.preset_files import choose_preset
 from descant.host.edge.recall import Recall
 from descant.host.edge.recording import Recording
 from descant.host.edge.recording_client import RecordingClient
+from descant.host.edge.round_trips import measured
 from descant.host.edge.settings import ask_for_real_time
 from descant.host.edge.take_recorder import TakeRecorder
 from descant.host.edge.terminal_keys import HELP, TerminalKeys
@@ -70,7 +71,13 @@ def run(request: LiveRequest) -> None:
         say(str(error))
     with ExitStack() as stack:
         audio = stack.enter_context(
-            AudioServer(request.rate, _CHANNELS, devices=request.devices, block=request.block)
+            AudioServer(
+                request.rate,
+                _CHANNELS,
+                devices=request.devices,
+                block=request.block,
+                round_trip=measured,
+            )
         )
         keeper = None
         if not request.endpoint:

@@ -25,6 +25,7 @@ from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.preset_files import load_presets
 from descant.host.edge.recall import Recall
+from descant.host.edge.round_trips import measured
 from descant.host.edge.stage_client import StageClient
 from descant.host.errors import HostError, PresetError
 from descant.host.plane import ring, shares
@@ -70,7 +71,9 @@ class Stage:
         for error in broken:
             self._tell_error(error)
         self._profiles = profiles
-        self.audio = AudioServer(order.rate, CHANNELS, devices=order.devices, block=order.block)
+        self.audio = AudioServer(
+            order.rate, CHANNELS, devices=order.devices, block=order.block, round_trip=measured
+        )
         self.keeper = None if order.endpoint else HostKeeper(order.model, order.threads, order.presets)
         endpoint = order.endpoint or (self.keeper.endpoint if self.keeper else "")
         self.client = StageClient(
