@@ -9,11 +9,14 @@ from collections import deque
 from fractions import Fraction
 from itertools import pairwise
 from statistics import median
+from typing import Literal
 
 from descant.host.midi_words import Midi
 from descant.host.transport import TEMPO_RANGE, Timeline
 
 PULSES = 24  # a beat
+SIXTEENTH = PULSES // 4  # what places in a song are told in
+POSITIONS = 1 << 14  # as many places there are; a song that is longer counts from 0 again
 FORGOTTEN = 2.0  # seconds after which a tap begins anew, and a clock has stopped
 
 
@@ -77,6 +80,52 @@ class ClockIn:
             case _:
                 return False
         return True
+
+
+class ClockOut:
+    """The song as MIDI clock: ticks without end, and where it starts, stops and goes on.
+
+    A start is on a bar line, where the song of those who listen begins; a stop is at the next tick; going
+    on is on a sixteenth, with its place. playing: between start or continue and stop.
+    """
+
+    def __init__(self) -> None:
+        self.playing = False
+        self._wanted = "start"
+        self._origin = 0  # the tick, counted from beat 0, at which the listeners' song began
+
+    def want(self, what: Literal["start", "stop", "continue"]) -> None:
+        """As soon as may be."""
+        self._wanted = what
+
+    def between(self, timeline: Timeline, start: int, end: int) -> list[tuple[int, Midi]]:
+        """What is sent in start..end, each with its sample; ask for stretch after stretch."""
+        found: list[tuple[int, Midi]] = []
+        for at in pulses(timeline, start, end):
+            tick = round(timeline.beat_at(at) * PULSES)
+            found += ((at, midi) for midi in self._turned(timeline, at, tick))
+            found.append((at, Midi("clock")))
+        return found
+
+    def _turned(self, timeline: Timeline, at: int, tick: int) -> list[Midi]:
+        place = tick - self._origin
+        match self._wanted:
+            case "stop":
+                said = [Midi("stop")] if self.playing else []
+                self.playing, self._wanted = False, ""
+                return said
+            case "start" if timeline.line(at, "bar") == at:
+                said = [Midi("stop")] if self.playing else []
+                self.playing, self._wanted, self._origin = True, "", tick
+                return [*said, Midi("start")]
+            case "continue" if place % SIXTEENTH == 0:
+                if self.playing:
+                    said = []
+                else:
+                    said = [Midi("position", value=place // SIXTEENTH % POSITIONS), Midi("continue")]
+                self.playing, self._wanted = True, ""
+                return said
+        return []
 
 
 def pulses(timeline: Timeline, start: int, end: int) -> list[int]:

@@ -263,6 +263,13 @@ def play(
         Path | None, typer.Option(readable=False, help="Live: the folder of takes; yours if none is named.")
     ] = None,
     no_takes: Annotated[bool, typer.Option("--no-takes", help="Live: record nothing.")] = False,
+    clock_out: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help='Live: a MIDI output by (part of) its name that is sent a clock; "own": a port of our own.',
+        ),
+    ] = "",
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -300,6 +307,7 @@ def play(
                 hum_bars,
                 count_in,
                 None if no_takes else takes or takes_folder(),
+                clock_out,
                 trace,
             )
         )

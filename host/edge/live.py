@@ -11,21 +11,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
 from descant.host.beat_clock import PULSES, ClockIn, TapTempo
 from descant.host.controller import Binding, Controller, Do, Profile, Shown, light
 from descant.host.edge.audio_server import AudioServer
-from descant.host.edge.controller_files import profile_for
+from descant.host.edge.controller_files import profile_for, read_profile, save_learnt
 from descant.host.edge.hummer import Hummer
+from descant.host.edge.midi_clock import MidiClock
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.midi_trace import MidiTrace
 from descant.host.edge.recall import RecallingClient
 from descant.host.edge.recording import Recording
+from descant.host.edge.terminal_keys import KEYS
 from descant.host.errors import HostError
 from descant.host.events import TransportEvent
 from descant.host.knobs import LONG_REST_SECONDS, REST_SECONDS, Knobs, Wished
+from descant.host.learn_keys import LearnKeys, Learnt
 from descant.host.loop_press import Press, PressAction
 from descant.host.midi_words import Midi
 from descant.host.transport import Timeline
@@ -66,6 +70,9 @@ class Live:
         hum: Hummer | None = None,
     ) -> None:
         self.client, self.audio, self.ports, self.takes = client, audio, ports, takes
+        self.learning = LearnKeys(KEYS)
+        self.learnt_folder: Path | None = None  # where it is kept; None: the user's
+        self.clock_out: MidiClock | None = None
         self.trace: MidiTrace | None = None  # kept where somebody wants to know
         self.hum = hum
         self.events = 0  # messages of controllers that were acted on
@@ -107,6 +114,9 @@ class Live:
         if self.hum is not None:
             self.hum.turn(self._now(), self._timeline)
         self._feed()
+        if self.clock_out is not None and self.audio.fit.settled:
+            seconds = time.monotonic()
+            self.clock_out.tell(self.audio.position_at(seconds), seconds, self.audio.fit.rate, self._timeline)
         self._tell()  # the words of what is made go to the recorder before its sound does
         if self.takes is not None:
             self.takes.turn()
@@ -127,6 +137,19 @@ class Live:
         if wish.what.startswith("parameter "):
             self._values[wish.what.removeprefix("parameter ")] = wish.value
         self._do_all([wish], max(0, round(self.audio.position_at(seconds))), seconds)
+
+    def key(self, key: str) -> None:
+        """A key of the terminal: something to do, or what the next pad or knob is to be bound to."""
+        if not self.learning.takes(key):
+            if key in KEYS:
+                self.do(Do(KEYS[key]))
+            return
+        profiles = {name: controller.profile for name, controller in self._controllers.items()}
+        words, learnt = self.learning.key(key, profiles)
+        if words:
+            self._say(words)
+        if learnt is not None:
+            self._learn(learnt)
 
     def set_tempo(self, tempo: float) -> None:
         """Quarter notes a minute, from now on."""
@@ -178,7 +201,22 @@ class Live:
             if midi.kind == "clock" and self._clock.playing and tempo and self._clock.pulses % PULSES == 0:
                 self._follow(tempo, self._clock.beat, at)
             return []
+        if (learnt := self.learning.hear(name, self._controllers[name].profile, midi)) is not None:
+            self._say(learnt.words)
+            self._learn(learnt)
+            return []
         return [(wish, at, seconds) for wish in self._controllers[name].take(midi)]
+
+    def _learn(self, learnt: Learnt) -> None:
+        """A controller plays by another profile from now on, and the next time."""
+        if learnt.port in self._controllers:
+            self._controllers[learnt.port].rebind(learnt.profile)
+        try:
+            path = save_learnt(learnt.port, learnt.profile, self.learnt_folder)
+        except HostError as error:
+            self._say(f"{error.what}. {error.still}. {error.do}.")
+            return
+        self._profiles.insert(0, read_profile(path))  # when it is plugged in again
 
     def _do_all(self, wishes: list[Do | Midi], at: int, seconds: float = 0.0) -> None:
         for wish in wishes:

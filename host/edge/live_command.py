@@ -19,6 +19,7 @@ from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
 from descant.host.edge.hummer import Hummer, classes_played
 from descant.host.edge.live import Live, live_start
+from descant.host.edge.midi_clock import MidiClock
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.midi_trace import MidiTrace
 from descant.host.edge.preset_files import choose_preset
@@ -55,6 +56,7 @@ class LiveRequest:
     hum_bars: int = 2
     count_in: int = 1  # bars
     takes: Path | None = None  # the folder they are kept in; None: nothing is recorded
+    clock_out: str = ""  # the MIDI output that is sent a clock, "" for none
     trace: Path | None = None  # a file for when controllers' messages came and were on their way
 
 
@@ -70,6 +72,9 @@ def run(request: LiveRequest) -> None:
     for error in broken:
         say(str(error))
     with ExitStack() as stack:
+        clock = MidiClock(request.clock_out) if request.clock_out else None
+        if clock is not None:
+            stack.callback(clock.close)
         audio = stack.enter_context(
             AudioServer(
                 request.rate,
@@ -122,6 +127,10 @@ def run(request: LiveRequest) -> None:
         )
         stack.callback(hum.close)
         live = Live(client, audio, ports, profiles, preset.tempo, say, takes, hum)
+        if request.controllers:
+            live.learnt_folder = Path(request.controllers[0])
+        if clock is not None:
+            live.clock_out = clock
         if request.trace is not None:
             live.trace = MidiTrace()
         keys = stack.enter_context(TerminalKeys())
@@ -139,8 +148,8 @@ def run(request: LiveRequest) -> None:
                 failed = keeper.error
                 if failed is not None:
                     say(str(failed))
-            for wish in keys.pressed():
-                live.do(wish)
+            for key in keys.typed():
+                live.key(key)
             return end is not None and time.monotonic() >= end
 
         sys.setswitchinterval(0.001)

@@ -19,7 +19,7 @@ KEYS = {
 }  # fmt: skip
 HELP = (
     "keys: 1-9 pads, h hum after a count-in, u what was just hummed, p listen, g generate, r bar 1 again, "
-    "k key, o octaves, x drop, t tap, space silence"
+    "k key, o octaves, x drop, t tap, space silence; ? how to bind pads and knobs"
 )
 
 
@@ -52,9 +52,13 @@ class TerminalKeys:
 
     def pressed(self) -> list[Do]:
         """What is wanted by the keys since the last look."""
+        return [Do(KEYS[letter]) for letter in self.typed() if letter in KEYS]
+
+    def typed(self) -> str:
+        """The keys themselves."""
         if not self.open or not select.select([self._descriptor], [], [], 0)[0]:
-            return []
+            return ""
         typed = os.read(self._descriptor, 256).decode(errors="ignore")
         if not typed:  # it was closed
             self.open = False
-        return [Do(KEYS[letter]) for letter in typed if letter in KEYS]
+        return typed

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descant.host.beat_clock import PULSES, ClockIn, TapTempo, pulses
+from descant.host.beat_clock import PULSES, ClockIn, ClockOut, TapTempo, pulses
 from descant.host.controller import Binding, Controller, Do, Profile, checked_profile, light
 from descant.host.errors import DeviceError
 from descant.host.learning import Learner
@@ -191,3 +191,28 @@ def test_clock_out_ticks_twenty_four_a_beat_however_it_is_asked(rate, tempo, blo
     exact = Fraction(60 * rate, tempo * PULSES)
     expected = [int(exact * k + Fraction(1, 2)) for k in range(int(at / exact) + 2)]
     assert found == [tick for tick in expected if tick < at]
+
+
+def test_the_clock_out_starts_on_a_bar_goes_on_with_its_place_and_stops():
+    time, clock = Timeline.internal(48000, 120, 3, 4), ClockOut()
+    tick, bar = 1000, 72_000
+
+    def said(start, end):
+        return [(at, midi) for at, midi in clock.between(time, start, end) if midi.kind != "clock"]
+
+    assert said(1, bar) == [] and not clock.playing
+    assert said(bar, 2 * bar) == [(bar, Midi("start"))] and clock.playing
+    clock.want("stop")
+    assert said(2 * bar, 2 * bar + 10 * tick) == [(2 * bar, Midi("stop"))]
+    clock.want("continue")
+    at = 2 * bar + 12 * tick  # the next sixteenth: place 14 of the song that began a bar in
+    assert said(2 * bar + 10 * tick, 3 * bar) == [(at, Midi("position", value=14)), (at, Midi("continue"))]
+    clock.want("start")
+    assert said(3 * bar + 1, 5 * bar) == [(4 * bar, Midi("stop")), (4 * bar, Midi("start"))]
+    ticks = [at for at, midi in clock.between(time, 5 * bar, 6 * bar) if midi.kind == "clock"]
+    assert ticks == list(range(5 * bar, 6 * bar, tick))
+    listener = ClockIn()  # what goes out is what we would follow
+    other = ClockOut()
+    for at, midi in other.between(time, 1, 4 * bar + 1):
+        listener.take(midi, at / 48000)
+    assert listener.playing and listener.beat == 9 and listener.tempo == pytest.approx(120)
