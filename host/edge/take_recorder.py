@@ -22,6 +22,8 @@ import numpy.typing as npt
 from descant.host.edge.take_store import TakeStore
 from descant.host.edge.take_writer import TakeWriter
 from descant.host.errors import HostError
+from descant.host.heard import chroma, spectrogram
+from descant.host.keys import key_of
 from descant.host.takes import Take
 
 Wave = npt.NDArray[np.float32]
@@ -34,6 +36,9 @@ QUEUED_SECONDS = 60.0  # of sound may wait for a slow disk
 GAP_SECONDS = 10.0  # a longer hole in time begins another take
 SILENT = 1e-5  # of full scale
 MAX_PROMPT = 500
+LOOKED_AT = 4096  # samples, for the key ..
+LOOKED_EVERY = 0.37  # .. in so many seconds: with no beat
+KEY_FROM, KEY_CLEAR = 12.0, 0.4  # rows with pitches, and how unlike each other they are, for a key to be told
 Lines = tuple[str, str, str]
 
 
@@ -75,6 +80,8 @@ class TakeRecorder:
         self._store: TakeStore | None = None
         self._writer: TakeWriter | None = None
         self._take: Take | None = None
+        self._pitches = np.zeros(12)  # how much of each pitch class the take holds
+        self._unheard = 0  # samples until it is listened to for that again
         self._begun = ""  # when, as its name says
         self._next = 0  # the sample that follows what was written
         self._quiet = 0
@@ -210,6 +217,7 @@ class TakeRecorder:
             full, begun = self._writer.full, self._writer.n_samples > 0
             self._end()
             return self._put(store, at, wave[:, hole:], about) if begun else full
+        self._listen(wave)
         self._next = at + wave.shape[1] - hole
         self._quiet = wave.shape[1] - hole - int(loud[-1]) if loud.size else self._quiet + wave.shape[1]
         if self._quiet > QUIET_SECONDS * self._rate:
@@ -241,7 +249,25 @@ class TakeRecorder:
             )
         )
         self.takes.append(self._take.number)
+        self._pitches[:] = 0
+        self._unheard = 0
         self._next, self._quiet, self._row_at = at, 0, time.monotonic()
+
+    def _listen(self, wave: Wave) -> None:
+        """Thread: recorder. A little of it now and then, for the take's key."""
+        step, at = round(LOOKED_EVERY * self._rate), self._unheard
+        while at + LOOKED_AT <= wave.shape[1]:
+            found = chroma(*spectrogram(wave[:, at : at + LOOKED_AT].mean(axis=0), self._rate))
+            self._pitches += found.sum(axis=0)
+            at += step
+        self._unheard = max(0, at - wave.shape[1])
+
+    def _key(self) -> str:
+        """Thread: recorder. The take's key so far, "" while it is not known."""
+        pitches = self._pitches
+        clear = pitches.sum() > KEY_FROM and pitches.std() > KEY_CLEAR * pitches.mean()  # noise has none
+        key = key_of(pitches) if clear else None
+        return "" if key is None else key.name
 
     def _words(self, until: int) -> list[str]:
         """Thread: recorder. The words that were planned for positions up to this one, each once."""
@@ -259,10 +285,10 @@ class TakeRecorder:
         words = dict.fromkeys([*self._take.prompt.split(" | "), *self._words(self._next)])
         prompt = " | ".join(text for text in words if text)[:MAX_PROMPT]
         unnamed = not self._take.prompt and bool(prompt)
-        self._take = replace(self._take, seconds=self._writer.seconds, prompt=prompt)
-        self._store.change(self._take)
         if unnamed:
             self._take = self._store.rename(self._take.number, f"{self._begun} {prompt[:40]}")
+        self._take = replace(self._take, seconds=self._writer.seconds, prompt=prompt, key=self._key())
+        self._store.change(self._take)
 
     def _end(self) -> None:
         """Thread: recorder. The take is over, its file whole and its row true."""

@@ -77,10 +77,12 @@ def takes_render(
 @app.command("export")
 def takes_export(
     number: Number,
-    out: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="A new .wav or .flac file.")],
+    out: Annotated[
+        Path, typer.Argument(readable=False, metavar="FILE", help="A new .wav, .flac or .mid file.")
+    ],
     takes: Folder = None,
 ) -> None:
-    """A copy of a take: the same samples as .wav, 24 bits as .flac."""
+    """A copy of a take: the same samples as .wav, 24 bits as .flac; the notes of a hum as .mid."""
     from descant.host.edge.takes_command import export
 
     export(takes, number, out)

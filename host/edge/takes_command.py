@@ -5,6 +5,7 @@ Thread: main. Knows nothing about how they are recorded or kept.
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,13 @@ from rich.table import Table
 from descant.host.edge.settings import takes_folder
 from descant.host.edge.take_store import TakeStore
 from descant.host.edge.take_writer import is_recorded
+from descant.host.edge.whole import whole_file
+from descant.host.errors import HostError, TakeError
+from descant.host.hum_take import mono
+from descant.host.pitch import notes_of
 from descant.host.takes import Take
+
+MAX_HUM_SECONDS = 600.0
 
 
 def opened(folder: Path | None) -> TakeStore:
@@ -85,10 +92,52 @@ def rate(folder: Path | None, number: int, rating: int) -> None:
 
 
 def export(folder: Path | None, number: int, out: Path) -> None:
-    """Write a copy of a take. Raises TakeError; then nothing was written."""
+    """Write a copy of a take, or its notes. Raises TakeError; then nothing was written."""
     with opened(folder) as store:
-        store.export(number, out)
+        if out.suffix.lower() in (".mid", ".midi"):
+            _export_notes(store, number, out)
+        else:
+            store.export(number, out)
     print(f"wrote {out}")
+
+
+def _export_notes(store: TakeStore, number: int, out: Path) -> None:
+    """The notes of a hum as a MIDI file."""
+    import soundfile
+
+    from descant.host.edge.hum_midi import write_midi
+    from descant.host.edge.pitch_tracker import trace_of
+
+    take = store.get(number)
+    path = store.folder / take.file
+    if os.path.lexists(out):
+        raise TakeError(
+            f"{out} is there already.", "Nothing was written; that file is as it was.", "Give another name."
+        )
+    if take.seconds > MAX_HUM_SECONDS:
+        raise TakeError(
+            f"Take {number} lasts {take.seconds / 60:.0f} minutes: that is no hum.",
+            "Nothing was written; the take is as it was.",
+            f"Notes are read from takes of up to {MAX_HUM_SECONDS / 60:.0f} minutes, of one voice.",
+        )
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise TakeError(
+            f"{path} cannot be read.", "Nothing was written.", "Look whether the file is still there."
+        ) from error
+    notes = notes_of(trace_of(mono(wave.T), rate)) if len(wave) else []
+    if not notes:
+        raise TakeError(
+            f"No notes are heard in take {number}.",
+            "Nothing was written; the take is as it was.",
+            "Notes are read from one voice: export a take that was hummed.",
+        )
+    try:
+        with whole_file(out) as part:
+            write_midi(part, notes, take.tempo, take.key, take.name)
+    except HostError as error:
+        raise TakeError(error.what, error.still, error.do) from error
 
 
 def remove(folder: Path | None, number: int, yes: bool) -> None:

@@ -47,6 +47,7 @@ def test_a_take_is_what_sounded_and_what_is_known_of_it(tmp_path):
         assert (take.prompt, take.model, take.weights_hash, take.seed, take.tempo) == (
             "slow jazz | loud rock", "tiny", "abc", 2**62, 90.0,
         )  # fmt: skip
+        assert take.key == ""  # of noise
         assert take.number in takes.takes and take.name.endswith("slow jazz")
         wave, rate = soundfile.read(tmp_path / take.file, dtype="float32")
         assert rate == RATE and take.seconds == len(wave) / RATE
