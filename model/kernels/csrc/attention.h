@@ -12,6 +12,7 @@
 
 #define MOST_WIDTH 512    /* of a head whose keys and values are bytes: sums of products fit into 32 bits */
 #define KEYS_AHEAD 1024
+#define VALUES_AHEAD 1024
 
 /* Bytes of a head's keys and values: slots and head width whole sixteens. */
 static size_t head_bytes(int format, int slots, int width) {
@@ -51,32 +52,43 @@ static void remember(int format, uint8_t *head, int slots, int width, int slot, 
     }
 }
 
-/* out[W n] += chance-weighted values of the slots; even and odd slots apart, so that sums do not wait. */
+#define WIDEST (4 * LANES / W)         /* vectors of values that are summed in one go */
+#define TURNS (W == LANES ? 2 : 1)    /* sums of each, so that enough of them do not wait */
+
+/* out[W n] = chance-weighted values of the slots, n vectors of dimensions, a constant where this is inlined. */
 INLINE void gather(int format, const uint8_t *values, int width, int n, const float *chances, int first_block,
                    int blocks_in_ring, int from, int to, float *out) {
-    vf even[4], odd[4];
-    for (int j = 0; j < n; j++) even[j] = odd[j] = vf_set(0.0f);
+    vf sum[TURNS][WIDEST];
+    for (int t = 0; t < TURNS; t++)
+        for (int j = 0; j < n; j++) sum[t][j] = vf_set(0.0f);
+    const size_t size = format == FP32 ? 4 : 2;
     for (int i = from / LANES; i * LANES < to; i++) {
         int block = (first_block + i) % blocks_in_ring;
         int low = i * LANES < from ? from - i * LANES : 0, high = to - i * LANES < LANES ? to - i * LANES : LANES;
         size_t at = (size_t)block * LANES * (size_t)width;
         if (low == 0 && high == LANES) {
-            for (int s = 0; s < LANES; s += 2)
-                for (int j = 0; j < n; j++) {
-                    size_t here = at + (size_t)s * width + (size_t)j * W;
-                    even[j] = vf_fma(load_as(format, values, here), vf_set(chances[i * LANES + s]), even[j]);
-                    odd[j] = vf_fma(load_as(format, values, here + width), vf_set(chances[i * LANES + s + 1]), odd[j]);
+            for (int s = 0; s < LANES; s += TURNS)
+                for (int t = 0; t < TURNS; t++) {
+                    const size_t here = at + (size_t)(s + t) * width;
+                    for (size_t line = 0; line < (size_t)n * W * size; line += 64)
+                        __builtin_prefetch(values + here * size + line + VALUES_AHEAD, 0, 3);
+                    const vf chance = vf_set(chances[i * LANES + s + t]);
+                    for (int j = 0; j < n; j++)
+                        sum[t][j] = vf_fma(load_as(format, values, here + (size_t)j * W), chance, sum[t][j]);
                 }
             continue;
         }
-        for (int s = low; s < high; s++)
+        for (int s = low; s < high; s++) {
+            const vf chance = vf_set(chances[i * LANES + s]);
             for (int j = 0; j < n; j++) {
-                vf *sum = s % 2 ? odd : even;
                 vf v = load_as(format, values, at + (size_t)s * width + (size_t)j * W);
-                sum[j] = vf_fma(v, vf_set(chances[i * LANES + s]), sum[j]);
+                sum[s % TURNS][j] = vf_fma(v, chance, sum[s % TURNS][j]);
             }
+        }
     }
-    for (int j = 0; j < n; j++) vf_store(out + j * W, even[j] + odd[j]);
+    for (int t = 1; t < TURNS; t++)
+        for (int j = 0; j < n; j++) sum[0][j] = sum[0][j] + sum[t][j];
+    for (int j = 0; j < n; j++) vf_store(out + j * W, sum[0][j]);
 }
 
 /* Scores up to `to` become e^(score - most), whose sum is returned. */
@@ -116,6 +128,8 @@ INLINE void look(int format, const uint8_t *head, int slots, int width, int begi
         for (int d = 0; d < width; d += CHAINS)
             for (int j = 0; j < CHAINS; j++)
                 for (int p = 0; p < PARTS; p++) {
+                    if (p == 0 && (format == FP32 || j % 2 == 0))
+                        __builtin_prefetch(head + (at + (size_t)(d + j) * LANES) * size + KEYS_AHEAD, 0, 3);
                     vf key = load_as(format, head, at + (size_t)(d + j) * LANES + p * W);
                     part[j][p] = vf_fma(key, vf_set(q[d + j]), part[j][p]);
                 }
@@ -127,14 +141,11 @@ INLINE void look(int format, const uint8_t *head, int slots, int width, int begi
     }
     float share = 1.0f / chances_of(scores, to, vf_top(top));
     const uint8_t *values = head + half;
-    for (int j = 0; j < width / W; j += 4) {
+    for (int j = 0; j < width / W; j += WIDEST) {
         const uint8_t *v = values + (size_t)j * W * size;
-        switch (width / W - j) {
-        case 1: gather(format, v, width, 1, scores, first_block, ring, from, to, out + j * W); break;
-        case 2: gather(format, v, width, 2, scores, first_block, ring, from, to, out + j * W); break;
-        case 3: gather(format, v, width, 3, scores, first_block, ring, from, to, out + j * W); break;
-        default: gather(format, v, width, 4, scores, first_block, ring, from, to, out + j * W); break;
-        }
+        const int n = width / W - j < WIDEST ? width / W - j : WIDEST;
+        if (n == WIDEST) gather(format, v, width, WIDEST, scores, first_block, ring, from, to, out + j * W);
+        else gather(format, v, width, n, scores, first_block, ring, from, to, out + j * W);
     }
     for (int d = 0; d < width; d += W) vf_store(out + d, vf_load(out + d) * vf_set(share));
 }
