@@ -25,9 +25,9 @@ class Jack:
     else a busy machine makes it lose periods, and the MIDI in them.
     """
 
-    def __init__(self, rate: int = 48000, period: int = 256, exact: bool = False) -> None:
+    def __init__(self, rate: int = 48000, period: int = 256, exact: bool = False, channels: int = 2) -> None:
         self.name = f"descant-{os.getpid()}"  # a killed one keeps its slot, of eight
-        self.rate, self.period, self.exact = rate, period, exact
+        self.rate, self.period, self.exact, self.channels = rate, period, exact, channels
         self.environment = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1",
                             "JACK_NO_START_SERVER": "1"}  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
@@ -36,6 +36,7 @@ class Jack:
         tidy()
         words = ["jackd", "-n", self.name, *(("-R", "-P20", "-S") if self.exact else ("-r",))]
         words += ["-d", "dummy", "-r", str(self.rate), "-p", str(self.period)]
+        words += ["-C", str(self.channels), "-P", str(self.channels)]
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: "system:playback_1" in self.ports(), "the server's ports")
 

@@ -157,3 +157,25 @@ def test_a_device_at_another_rate_is_resampled_both_ways(jack):
         spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
         assert abs(np.argmax(spectrum) * 44_100 / len(heard) - 1000) < 10  # half a percent off at most
         assert 0.4 < np.abs(heard).max() < 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rate", "channels"), [(48000, 1), (8000, 1)], ids=["mono interface", "headset"])
+def test_a_poor_device_is_played_and_heard(jack, rate, channels):
+    """One channel is the mean of both, and what comes in on it is in the middle; 8 kHz is resampled."""
+    jack.stop()
+    jack.rate, jack.period, jack.channels = rate, 256 if rate == 48000 else 64, channels
+    jack.start()
+    with AudioServer(48000, block=0, pool_seconds=5, slots=1) as server:
+        turning(server, lambda: server.device and server.memory.blocks > 50, "a device")
+        assert server.device_rate == rate
+        loop_back(jack)
+        tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(96_000) / 48_000)
+        at = server.memory.position + 9600
+        server.memory.play(at, np.stack((tone, np.zeros(96_000))).astype(np.float32)[:, :48_000])
+        turning(server, lambda: server.memory.heard_until > at + 40_000, "the tone")
+        heard = server.memory.heard(at + 12_000, 16_384)
+        assert np.abs(heard[0] - heard[1]).max() < 1e-6
+        spectrum = np.abs(np.fft.rfft(heard[0] * np.hanning(heard.shape[1])))
+        assert abs(np.argmax(spectrum) * 48_000 / heard.shape[1] - 500) < 10
+        assert 0.15 < np.abs(heard).max() < 0.35  # half of one channel
