@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.stage_rig import Jack, environment_of, wait_for
+from tools.stage_rig import Jack, ended, environment_of, wait_for
 
 LISTENER = """
 import json, sys, time, rtmidi
@@ -86,10 +86,7 @@ def measure(seconds: float, period: int = 64) -> Ticks:
             listener.stdin.flush()
             return ticks(json.loads(listener.stdout.readline()))
         finally:
-            for process in (listener, play):
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+            ended(listener, play)
             jack.stop()
 
 

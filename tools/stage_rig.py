@@ -75,6 +75,19 @@ def environment_of(jack: Jack) -> dict[str, str]:
     return {**os.environ, **jack.environment}
 
 
+def ended(*processes: subprocess.Popen[str] | subprocess.Popen[bytes] | None) -> None:
+    """Kill what still runs and close its pipes."""
+    for process in processes:
+        if process is None:
+            continue
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for end in (process.stdin, process.stdout):
+            if end is not None:
+                end.close()
+
+
 TIDIED: list[bool] = []
 
 

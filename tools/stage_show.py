@@ -20,7 +20,7 @@ import soundfile
 from matplotlib.figure import Figure
 
 from tools.picture import FAINT, INK, PANEL, PAPER, SECTION_COLOURS
-from tools.stage_rig import Jack, Script, ScriptedPlayer, environment_of, wait_for
+from tools.stage_rig import Jack, Script, ScriptedPlayer, ended, environment_of, wait_for
 
 RATE, PERIOD = 48000, 256
 HUM = Path(__file__).parents[1] / "presets" / "performances" / "first-light-hum.wav"
@@ -157,10 +157,7 @@ def perform(seconds: float = 180.0, period: int = PERIOD) -> Shown:
         finally:
             for player in players:
                 player.unplug()
-            for process in (hummer, play):
-                if process is not None and process.poll() is None:
-                    process.kill()
-                    process.wait()
+            ended(hummer, play)
             jack.stop()
         text = log.read_text(errors="replace")
         wave, _ = soundfile.read(sound, dtype="float32", always_2d=True)
