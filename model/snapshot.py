@@ -121,8 +121,10 @@ class Snapshot:
 
     def to_bytes(self) -> bytes:
         """The snapshot as one safetensors file (no pickle); some tens of KB."""
+        short = all(not codes.numel() or codes.max() <= _SHORT for codes in self.codes)
+        narrow = torch.int16 if short else torch.int32  # large codebooks have longer names
         tensors = {
-            **{f"codes.{k}": codes.to(torch.int16) for k, codes in enumerate(self.codes)},
+            **{f"codes.{k}": codes.to(narrow) for k, codes in enumerate(self.codes)},
             "controls": self.controls,
             "waiting": self.waiting,
         }
