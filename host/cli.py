@@ -19,6 +19,10 @@ from typer.core import TyperGroup
 
 from descant.host.edge.errors_shown import Interrupted, show
 from descant.host.edge.eval_app import app as eval_app
+from descant.host.edge.models_app import app as models_app
+from descant.host.edge.options import Endpoint, Model, PresetFolders, Threads, file_to_write
+from descant.host.edge.plugin_app import app as plugin_app
+from descant.host.edge.presets_app import app as presets_app
 from descant.host.edge.takes_app import app as takes_app
 
 MAX_SECONDS = 3600.0
@@ -44,33 +48,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-presets_app = typer.Typer(help="Look at presets, the shipped ones and your own.", no_args_is_help=True)
 app.add_typer(presets_app, name="presets")
-models_app = typer.Typer(help="Fetch MusicGen and codecs, look at them, remove them.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
 app.add_typer(takes_app, name="takes")
-plugin_app = typer.Typer(help="Build the DAW plugin and put it where DAWs look.", no_args_is_help=True)
 app.add_typer(plugin_app, name="plugin")
-
-# readable=False, wherever a file is named: whether it can be read is for its reader to say, in three lines;
-# typer would make it wrong use.
-Model = Annotated[
-    str,
-    typer.Option("--model", "-m", help="Model: embedded (ships), the id of a pulled one, or a folder."),
-]
-ModelId = Annotated[str, typer.Argument(metavar="ID", help="As on huggingface.co: owner/name.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Threads = Annotated[
-    int, typer.Option("--threads", min=0, max=64, help="Torch threads; 0 leaves a core to the DAW.")
-]
-Endpoint = Annotated[
-    str, typer.Option("--endpoint", help="ipc://PATH or tcp://127.0.0.1:PORT; empty: your runtime folder.")
-]
-PresetFolders = Annotated[
-    list[Path],
-    typer.Option("--presets", readable=False, help="A further folder of preset files; may be given again."),
-]
 
 
 class Themes(StrEnum):
@@ -78,13 +60,6 @@ class Themes(StrEnum):
 
     DARK = "dark"
     CONTRAST = "high-contrast"
-
-
-def _file(text: str) -> Path:
-    """A file to write, as the command line names it; no name at all would mean the folder one is in."""
-    if not text.strip():
-        raise typer.BadParameter("it is empty: name a file.")
-    return Path(text)
 
 
 def _setting(text: str) -> tuple[str, float]:
@@ -127,7 +102,11 @@ def render(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", parser=_file, metavar="WAV", help="The WAV file to write, in a folder that exists."
+            "--out",
+            "-o",
+            parser=file_to_write,
+            metavar="WAV",
+            help="The WAV file to write, in a folder that exists.",
         ),
     ],
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="The music wanted, in words.")] = None,
@@ -231,7 +210,7 @@ def play(
         typer.Option(
             "--out",
             "-o",
-            parser=_file,
+            parser=file_to_write,
             metavar="WAV",
             help="Also write what was heard to this WAV file, in a folder that exists.",
         ),
@@ -274,7 +253,7 @@ def play(
         Path | None,
         typer.Option(
             "--trace",
-            parser=_file,
+            parser=file_to_write,
             metavar="CSV",
             help="Live: write down when each message of a controller came, and when it was on its way.",
         ),
@@ -381,146 +360,6 @@ def desktop(
     )
 
 
-@presets_app.command("list")
-def presets_list(presets: PresetFolders = []) -> None:  # noqa: B006
-    """All presets, one a line; the first is the default."""
-    from descant.host.edge.preset_commands import list_presets
-
-    list_presets(tuple(map(str, presets)))
-
-
-@presets_app.command("show")
-def presets_show(name: str, presets: PresetFolders = []) -> None:  # noqa: B006
-    """What a preset binds to which pad, key, program and controller."""
-    from descant.host.edge.preset_commands import show_preset
-
-    show_preset(name, tuple(map(str, presets)))
-
-
-@presets_app.command("check")
-def presets_check(file: Annotated[Path, typer.Argument(readable=False)]) -> None:
-    """Check a preset file to its last field."""
-    from descant.host.edge.preset_commands import check_preset
-
-    check_preset(file)
-
-
-@presets_app.command("audition")
-def presets_audition(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Presets by name; none: all of them.")
-    ] = None,
-    pads: Annotated[
-        list[int] | None, typer.Option("--pad", min=0, max=127, help="Only this pad; may be given again.")
-    ] = None,
-    bars: Annotated[int, typer.Option(min=1, max=64, help="How long to listen to each pad.")] = 4,
-    seeds: Annotated[int, typer.Option(min=1, max=16, help="How many seeds of each pad.")] = 2,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", parser=_file, metavar="DIR", help="Write WAVs, pictures, a CSV."),
-    ] = None,
-    model: Model = "embedded",
-    threads: Threads = 0,
-    presets: PresetFolders = [],  # noqa: B006
-) -> None:
-    """Play some bars of every pad, offline, and measure what can be heard: is it good, is it its own?"""
-    from descant.host.edge.audition_command import Request, run
-
-    folders = tuple(map(str, presets))
-    run(Request(tuple(names or ()), tuple(pads or ()), bars, seeds, out, model, threads, folders))
-
-
-@models_app.command("list")
-def models_list() -> None:
-    """The models Descant knows and those on this machine."""
-    from descant.host.edge.model_commands import list_models
-
-    list_models()
-
-
-@models_app.command("pull")
-def models_pull(
-    name: ModelId,
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit; a model that is here is replaced by it.")
-    ] = None,
-    yes: Yes = False,
-    pickles: Annotated[
-        bool, typer.Option("--pickles", help="Take pickles where there are no safetensors; to be converted.")
-    ] = False,
-) -> None:
-    """Fetch a model from the hub, its licence shown first; go on where an earlier pull stopped."""
-    from descant.host.edge.model_commands import pull_model
-
-    pull_model(name, revision, yes, pickles)
-
-
-@models_app.command("show")
-def models_show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="embedded, a pulled model's id, or a folder.")],
-) -> None:
-    """What a model is: its numbers, controls, lag, size and licence."""
-    from descant.host.edge.model_commands import show_model
-
-    show_model(name)
-
-
-@models_app.command("rm")
-def models_rm(name: ModelId, yes: Yes = False) -> None:
-    """Remove a model from this machine."""
-    from descant.host.edge.model_commands import remove_model
-
-    remove_model(name, yes)
-
-
-@models_app.command("convert")
-def models_convert(
-    folder: Annotated[str, typer.Argument(help="A folder with pickled weights (state_dict.bin), or an id.")],
-    out: Annotated[Path, typer.Argument(readable=False, help="The folder to write; it must not exist yet.")],
-) -> None:
-    """Turn audiocraft's pickled weights into safetensors; nothing in a pickle is run."""
-    from descant.host.edge.model_commands import convert_model
-
-    convert_model(folder, out)
-
-
-Framework = Annotated[
-    Path | None,
-    typer.Option(
-        "--framework",
-        readable=False,
-        help="The DISTRHO Plugin Framework 1.6; by default Debian's dpf-source.",
-    ),
-]
-Into = Annotated[
-    Path | None, typer.Option("--into", readable=False, help="The folder to build in; by default a cache.")
-]
-
-
-@plugin_app.command("build")
-def plugin_build(framework: Framework = None, into: Into = None) -> None:
-    """Compile the plugin: VST3, CLAP, LV2 and a JACK application; instrument and effect."""
-    from descant.host.edge.plugin_command import build
-
-    build(framework, into)
-
-
-@plugin_app.command("install")
-def plugin_install(framework: Framework = None, into: Into = None) -> None:
-    """Compile what is not up to date and install it for yourself."""
-    from descant.host.edge.plugin_command import install
-
-    install(framework, into)
-
-
-@plugin_app.command("where")
-def plugin_where() -> None:
-    """Where the plugin is or would be, and where it looks for the host."""
-    from descant.host.edge.plugin_command import where
-
-    where()
-
-
 @app.command()
 def doctor(
     model: Model = "embedded",
@@ -544,7 +383,7 @@ def bench(
     log: Annotated[
         Path | None,
         typer.Option(
-            parser=_file,
+            parser=file_to_write,
             metavar="FILE",
             help="The file to append one JSON line to, in a folder that exists (your own log if none "
             "is named).",
@@ -563,7 +402,7 @@ def bench(
     plot: Annotated[
         Path | None,
         typer.Option(
-            parser=_file,
+            parser=file_to_write,
             metavar="PNG",
             help="With --musicgen: the picture (else beside the log).",
         ),

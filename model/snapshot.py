@@ -23,6 +23,7 @@ from descant.model.sampling import Sampling
 from descant.model.spec import ModelSpec
 
 FORMAT = 2
+_SHORT = 2**15 - 1  # the largest code that two bytes hold
 _NUMBERS = (
     *("weights_hash", "seed", "rows", "position", "pushed", "skip", "origin", "since", "first_column"),
     *("prompt_frames", "frames", "drain", "base"),

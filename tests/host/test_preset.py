@@ -91,8 +91,8 @@ def test_a_slot_may_have_chords_of_its_own():
     assert parse_preset(SLOT).progression_of(0) is None
 
 
-def test_at_least_six_presets_ship():
-    assert len(shipped()) >= 6
+def test_at_least_twenty_four_presets_ship():
+    assert len(shipped()) >= 24
 
 
 def test_defaults_and_bindings():

@@ -338,6 +338,14 @@ def test_a_snapshot_in_the_same_process_keeps_functions_and_is_not_changed_by_wh
         g.rewind(1)
 
 
+def test_a_snapshot_keeps_codes_of_any_size(model):
+    saved = model.stream("piano", seed=11).snapshot()
+    for largest in (2**15 - 1, 2**15, 2**20):
+        codes = tuple(torch.tensor([0, largest], dtype=torch.int32) for _ in saved.codes)
+        again = Snapshot.from_bytes(replace(saved, codes=codes).to_bytes())
+        assert all(torch.equal(a, b) for a, b in zip(again.codes, codes, strict=True))
+
+
 def test_a_quick_snapshot_of_a_long_stream_is_small_and_keeps_the_audio_seamless(model):
     g = model.stream("piano", seed=11)
     head = run(g, 200)
