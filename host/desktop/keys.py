@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 
 from descant.host.desktop.theme import BOLD, font
 
-PAGES = ("Surface", "Presets", "Devices", "Keys")
+PAGES = ("Surface", "Presets", "Hum", "Devices", "Keys")
 ROWS = (
     ("1 … 0", "pads 1 to 10"),
     ("Q W E R T Y U I", "loops 1 to 8: record, close, overdub"),
@@ -16,7 +16,8 @@ ROWS = (
     ("Space", "press what has the frame"),
     ("B", "tap the tempo"),
     ("Esc", "panic: everything stops"),
-    ("F1 F2 F3 F4", "surface, presets, devices, keys"),
+    ("H, Shift + H, G", "hum: arm; take the last minute; generate"),
+    ("F1 … F5", "surface, presets, hum, devices, keys"),
     ("/", "search the presets"),
     ("Arrows", "move the point on the surface; Shift: small steps"),
     ("Home, Delete", "centre the point; let the surface go"),

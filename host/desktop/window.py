@@ -24,6 +24,7 @@ from descant.host.desktop import keys, loops, pads
 from descant.host.desktop.browser import Browser
 from descant.host.desktop.dash import GONE, Dash
 from descant.host.desktop.devices import Devices
+from descant.host.desktop.hum import HumPage
 from descant.host.desktop.keys import Keys
 from descant.host.desktop.link import StageLink
 from descant.host.desktop.loops import LoopStrip
@@ -62,7 +63,7 @@ class Window(QWidget):
         self.dash, self.plan, self.meters = Dash(style), PlanStrip(style), Meters(style)
         self.pads, self.loops, self.notices = PadGrid(style), LoopStrip(style), Notices(style)
         self.surface, self.browser = Surface(style), Browser(style)
-        self.devices = Devices(prefs.theme, prefs.scale)
+        self.hum, self.devices = HumPage(style), Devices(prefs.theme, prefs.scale)
         self.tap, self.panic = QPushButton("Tap"), QPushButton("Panic")
         self.tabs, self.pages = QButtonGroup(self), QStackedWidget()
         self._lay()
@@ -111,7 +112,7 @@ class Window(QWidget):
             tabs.addWidget(button)
         tabs.addStretch(1)
         self.tabs.button(0).setChecked(True)
-        for part in (self.surface, self.browser, self.devices, Keys()):
+        for part in (self.surface, self.browser, self.hum, self.devices, Keys()):
             self.pages.addWidget(part)
         desk = QVBoxLayout()
         desk.setSpacing(6)
@@ -141,6 +142,7 @@ class Window(QWidget):
         self.surface.moved.connect(self._move)
         self.browser.chosen.connect(lambda name: self.tell(words.Choose(name)))
         self.browser.starred.connect(self._star)
+        self.hum.asked.connect(self.act)
         self.devices.asked.connect(self.tell)
         self.devices.theme.connect(self.use_theme)
         self.devices.scale.connect(self.use_scale)
@@ -162,6 +164,8 @@ class Window(QWidget):
             self._on(f"Alt+{key}", self.act, f"loop {number} capture")
         for number in range(len(keys.PAGES)):
             self._on(f"F{number + 1}", self.show_page, number)
+        for key, what in (("H", "hum arm"), ("Shift+H", "hum last"), ("G", "hum generate")):
+            self._on(key, self._hum, what)
         self._on("Esc", self.act, "panic")
         self._on("P", self.start_stop)
         self._on("B", self.act, "tap")
@@ -194,11 +198,18 @@ class Window(QWidget):
         else:
             self.act(f"slot {self._last_slot + 1}", down=False)
 
+    def _hum(self, what: str) -> None:
+        """A key hums: what comes of it is seen at once."""
+        self.tabs.button(keys.PAGES.index("Hum")).setChecked(True)
+        self.pages.setCurrentIndex(keys.PAGES.index("Hum"))
+        self.act(what)
+
     def show_page(self, number: int) -> None:
         """A page by its number, with the keyboard in it."""
         self.tabs.button(number).setChecked(True)
         self.pages.setCurrentIndex(number)
-        part = (self.surface, self.browser.search, self.devices.device, self.tabs.button(number))[number]
+        arm = self.hum.buttons["hum arm"]
+        part = (self.surface, self.browser.search, arm, self.devices.device, self.tabs.button(number))[number]
         part.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def quit(self) -> None:
@@ -281,6 +292,7 @@ class Window(QWidget):
         self.loops.show_view(view, self.link.outlines, rate)
         self.notices.show_view(view)
         self.surface.show_view(view, furniture.pads if furniture else ())
+        self.hum.show_hum(view.hum)
         if self.pages.currentWidget() is self.devices:
             self.devices.show_view(view, furniture)
 

@@ -2,6 +2,7 @@
 
 import os
 
+import msgspec
 import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
@@ -52,6 +53,32 @@ def test_pads_show_what_plays_and_waits_and_tell_when_pressed(opened):
     QTest.mouseClick(window.panic, Qt.MouseButton.LeftButton)
     QTest.mouseClick(window.loops.slots[7], Qt.MouseButton.LeftButton)
     assert [act.what for act in told] == ["slot 3", "panic", "loop 8 press"]
+
+
+def test_a_hum_is_seen_and_its_buttons_and_keys_tell_the_stage(opened):
+    window, told = opened
+    assert not window.hum.buttons["hum arm"].isEnabled()  # this stage hears nothing
+    idle = words.HumView()
+    window.show_view(msgspec.structs.replace(VIEW, hum=idle, furniture=None))
+    buttons = window.hum.buttons
+    assert buttons["hum arm"].isEnabled() and not buttons["hum generate"].isEnabled()
+    QTest.keyClick(window, Qt.Key.Key_H)
+    assert window.pages.currentWidget() is window.hum
+    counting = words.HumView("counting", beats=3)
+    window.show_view(msgspec.structs.replace(VIEW, hum=counting, furniture=None))
+    assert buttons["hum arm"].text() == "Never mind"
+    assert window.hum.picture.accessibleDescription() == "in 3"
+    ready = words.HumView(
+        "ready", bars=2, key="G major", notes=((0.0, 0.5, 67, 90), (0.6, 0.4, 71, 64)),
+        trace=(67.1,) * 30 + (0.0,) * 8 + (70.9,) * 24, confidence=(0.9,) * 62, follow=0.81, chance=0.08,
+    )  # fmt: skip
+    before = window.hum.picture.grab().toImage()
+    window.show_view(msgspec.structs.replace(VIEW, hum=ready, furniture=None))
+    assert window.hum.picture.grab().toImage() != before
+    assert "follows by 0.81" in window.hum.picture.accessibleDescription()
+    QTest.mouseClick(buttons["hum generate"], Qt.MouseButton.LeftButton)
+    QTest.mouseClick(buttons["hum drop"], Qt.MouseButton.LeftButton)
+    assert [act.what for act in told] == ["hum arm", "hum generate", "hum drop"]
 
 
 def test_a_theme_is_used_at_once_and_remembered(opened, tmp_path):
