@@ -34,13 +34,14 @@ PADS = {
     66: "loop 3 reverse",
     67: "loop 4 undo",
     68: "loop 1 stop all",
+    69: "loop 4 redo",
 }
 KNOBS = {20: "x", 21: "y", 22: "xy", 23: "temperature"}
 # Of the whole: what is pressed when. Keys 36 and up are the preset's pads.
 PRESSES = (
     *((0.00, 36), (0.04, 60), (0.10, 60), (0.16, 37), (0.22, 61), (0.28, 64), (0.34, 64), (0.38, 38)),
     *((0.44, 62), (0.50, 62), (0.54, 39), (0.60, 63), (0.65, 65), (0.70, 65), (0.74, 66), (0.80, 36)),
-    *((0.86, 67), (0.90, 37), (0.97, 68)),
+    *((0.84, 67), (0.87, 69), (0.90, 37), (0.97, 68)),
 )
 # Plays a hum again and again and records what comes in; channels 2, float32.
 HUMMER = """
