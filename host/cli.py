@@ -137,9 +137,12 @@ def render(
         typer.Option(
             "--set",
             metavar="NAME=NUMBER",
-            help="temperature, guidance, top_k, top_p or another parameter.",
+            help="temperature, guidance, beta, top_k, top_p or another parameter.",
         ),
     ] = None,
+    two_step: Annotated[
+        bool, typer.Option("--two-step", help="Run the rows of guidance one after the other: less memory.")
+    ] = False,
 ) -> None:
     """Make music offline, as fast as the machine allows; the same inputs give the same samples."""
     if prompt is None and not preset and midi is None and melody is None:
@@ -163,6 +166,7 @@ def render(
             tuple(map(str, presets)),
             going_on,
             tuple(map(_setting, settings or [])),
+            two_step,
         )
     )
 

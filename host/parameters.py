@@ -11,6 +11,7 @@ PARAMETERS: dict[str, tuple[float, float, str]] = {
     "guidance": (1.0, 8.0, "how hard the prompt and the melody pull; 1 is off"),
     "guidance_every": (1.0, 16.0, "at every how many-th step guidance runs; what it adds holds between them"),
     "guidance_fall": (0.0, 60.0, "seconds in which guidance falls to 1 after a trigger; 0 lets it stay"),
+    "beta": (0.0, 20.0, "how hard the prompt pulls beside the melody; other than 1 it costs a third row"),
     "top_k": (1.0, 4096.0, "how many tokens may be chosen"),
     "top_p": (0.0, 1.0, "how much probability may be chosen; 0 is off"),
     "melody": (0.0, 1.0, "strength of the hummed melody; 0 lets it go"),

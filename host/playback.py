@@ -46,7 +46,8 @@ class Playback:
         self._cues: tuple[Cue, ...] = ()
         self._version = -1
         self._deaf: set[int] = set()  # starts of streams of which that has been said
-        self.guided = True  # whether new streams will be guided; those that are not cost half
+        self.rows = 2  # of new streams' guidance, see schedule.rows_of; each costs as much as the first
+        self.two_step = False  # whether rows run one after the other, see model's Form
         self.going_on: Generator | None = None  # a stream of a lost engine, for the next voice to carry on
         self.begin_with: Tensor | None = None  # codes [K, F] of music that the first stream goes on from
 
@@ -257,7 +258,9 @@ class Playback:
             seed = _mixed(self._seed, cue.at_sample)
             stream = None if cue.by_trigger else self.going_on
             prompt = None if stream is not None else self.begin_with
-            voice = Voice(self._model, self._resampler, cue.at_sample, seed, self.guided, stream, prompt)
+            voice = Voice(
+                self._model, self._resampler, cue.at_sample, seed, self.rows, stream, prompt, self.two_step
+            )
             self.going_on = self.begin_with = None
             self._voices[cue.at_sample] = voice
             self._fit(voice, self._cues.index(cue))

@@ -53,6 +53,7 @@ class SamplingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guidance: Annotated[float, Meta(ge=1.0, le=8.0)] = 3.0
     guidance_every: Annotated[int, Meta(ge=1, le=16)] = 1
     guidance_fall: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.0
+    beta: Annotated[float, Meta(ge=0.0, le=20.0)] = 1.0
 
 
 class PromptSlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -72,12 +72,14 @@ def render(
     hello: SessionHello,
     progress: Callable[[float], None] | None = None,
     begin_with: Tensor | None = None,
+    two_step: bool = False,
 ) -> Rendered:
     """So many seconds of a performance.
 
     events: in order of at_sample; each acts at its own position, to the frame. seconds: 0 < seconds <= 14400.
     hello: rate, channels, preset and seed. progress: told the share that is done, 0..1. begin_with: codes of
-    music that the first stream sounds first, and goes on from; see MusicModel.prompt_codes.
+    music that the first stream sounds first, and goes on from; see MusicModel.prompt_codes. two_step: rows of
+    guidance run one after the other, see model's Form.
     Errors: HostError for a length or hello that cannot be served. Bad events are in the result's `faults`.
     """
     if not 0 < seconds <= 4 * 3600:
@@ -86,7 +88,8 @@ def render(
         )
     engine = Engine(model, presets)
     engine.open(SESSION, hello)
-    engine.session(SESSION).playback.begin_with = begin_with
+    playback = engine.session(SESSION).playback
+    playback.begin_with, playback.two_step = begin_with, two_step
     total = round(seconds * hello.sample_rate)
     out = Rendered(np.zeros((hello.channels, total), np.float32))
     out.take(engine.handle(SESSION, Mode(0, "offline")))

@@ -24,7 +24,7 @@ from descant.host.schedule import Cue, Edit, Scene
 from descant.host.score import Wish
 from descant.host.session import Session
 from descant.host.transport import Timeline
-from descant.host.voice import MAX_REWIND
+from descant.host.voice import GUIDED, MAX_REWIND
 from descant.model import Generator, ModelError, MusicModel, Snapshot
 
 EPOCHS_LOST = 1000  # more epochs than can have passed since the bytes were written
@@ -125,7 +125,7 @@ def _stream(data: bytes, model: MusicModel) -> Generator:
             seed=snapshot.seed,
             sampling=snapshot.samplings[-1][1],
             max_rewind=MAX_REWIND,
-            guided=snapshot.guided,
+            guided=GUIDED[snapshot.rows],
         )
         stream.restore(snapshot, now=False)
     except ModelError as error:

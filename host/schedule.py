@@ -47,6 +47,7 @@ class Scene:
     guidance: float = 3.0
     guidance_every: int = 1
     guidance_fall: float = 0.0
+    beta: float = 1.0
     falls_from: int = 0
     eased: int = 0
     melody_level: float = 1.0
@@ -56,6 +57,12 @@ class Scene:
     def sampled(self, row: SamplingRow) -> Scene:
         """With a preset's sampling."""
         return replace(self, **{name: getattr(row, name) for name in SAMPLED})
+
+
+def rows_of(guided: bool, double: bool) -> int:
+    """Rows of a stream's guidance: what it is told; that without the words, if `double`; that without
+    anything, if either."""
+    return 3 if double else 2 if guided else 1
 
 
 FIELDS = frozenset(field.name for field in fields(Scene))

@@ -29,7 +29,7 @@ from descant.host.hum import Chroma, ChromaOf, ClipReader, melody_on_grid
 from descant.host.ladder import HOLD
 from descant.host.pads import CHOICES, Pads
 from descant.host.preset import Preset, PromptSlot, find_preset
-from descant.host.schedule import SAMPLED, Cue, Scene, Schedule, field_of
+from descant.host.schedule import SAMPLED, Cue, Scene, Schedule, field_of, rows_of
 from descant.host.takelog import Ease, Restart
 from descant.host.transport import Timeline
 from descant.host.trigger import ChordNote, SetParameter, Silence, StartSlot, action_of
@@ -105,12 +105,15 @@ class Score:
         return self.pads.preset
 
     @property
-    def may_guide(self) -> bool:
-        """Whether guidance is or may become other than 1 under this preset (streams that cannot cost
-        half).
+    def guidance_rows(self) -> int:
+        """Rows that a stream may need under this preset: 1 without guidance, 2 with it, 3 where beta tells
+        the prompt from the melody. Each costs as much as the first.
         """
-        moved = any(row.parameter == "guidance" for row in self.preset.cc.values())
-        return moved or self.preset.sampling.guidance != 1.0
+        moved = {row.parameter for row in self.preset.cc.values()}
+        return rows_of(
+            "guidance" in moved or self.preset.sampling.guidance != 1.0,
+            "beta" in moved or self.preset.sampling.beta != 1.0,
+        )
 
     def apply(self, event: HostEvent | Restart | Ease, changeable: int) -> Outcome:
         """Take one event; it changes nothing before sample `changeable`.

@@ -61,7 +61,7 @@ class Session:
         preset = self.score.preset
         self.pacing = Pacing.of(rate, hello.lead_ms or preset.lead_ms, hello.commit_ms or preset.commit_ms)
         self.playback = Playback(model, rate, hello.channels, hello.seed)
-        self.playback.guided = self.score.may_guide
+        self.playback.rows = self.score.guidance_rows
         self.lacking = Lacking(model.spec)
         self._gone = "fade"  # what the client does when audio is missing, as it knows
         self._notes: list[HostOutput] = [*self.lacking.note(controls_named(preset), 0), *self._fallback(0)]
@@ -250,7 +250,7 @@ class Session:
         self._notes = []  # the client has read them
         self.lacking.note(controls_named(score.preset), 0)
         self._fallback(0)
-        self.playback.guided = score.may_guide
+        self.playback.rows = score.guidance_rows
         score.schedule = Schedule(base)
         for edit in edits:
             score.schedule.edit(edit.at_sample, edit.field, edit.value, edit.by_trigger)
@@ -312,7 +312,7 @@ class Session:
         made.
         """
         outcome = self.score.apply(entry.event, entry.changeable)
-        self.playback.guided = self.score.may_guide
+        self.playback.rows = self.score.guidance_rows
         if outcome.at_once is not None:
             self.meters.delayed(self.playback.first_change(outcome.at_once) - entry.event.at_sample)
         if outcome.restart is not None:

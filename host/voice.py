@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,13 @@ from torch import Tensor
 from descant.host.events import Wave
 from descant.host.ladder import EVERY, UNGUIDED
 from descant.host.resample import Resampler
-from descant.host.schedule import Scene, Schedule
+from descant.host.schedule import Scene, Schedule, rows_of
 from descant.host.telling import Telling
-from descant.model import Generator, MusicModel, Sampling
+from descant.model import Form, Generator, MusicModel, Sampling
 from descant.model.work import Work
 
 MAX_REWIND = 128  # frames a stream can go back
+GUIDED: dict[int, bool | Literal["double"]] = {1: False, 2: True, 3: "double"}  # rows -> the model's word
 
 
 class Voice:
@@ -33,10 +35,11 @@ class Voice:
 
     end: the first sample it no longer belongs to (edits from there on are not its own), None while it is the
     last. fade_in, fade_out: samples over which it rises from start and falls from end.
-    guided: whether guidance other than 1 will be wanted; where it is all the same, the stream is begun so, or
-    made so on its way. going_on: a stream to carry on instead of beginning a new one; its next frame is heard
-    at start. prompt: codes [K, F] of music that the stream begins with, and goes on from.
-    deaf: guidance was wanted that this stream cannot be given any more; others go on.
+    rows: of guidance that will be wanted, see schedule.rows_of; where more are wanted all the same, the
+    stream is begun so, or made so on its way. going_on: a stream to carry on instead of beginning a new one;
+    its next frame is heard at start. prompt: codes [K, F] of music that the stream begins with, and goes on
+    from. two_step: rows run one after the other. deaf: guidance was wanted that this stream cannot be given
+    any more; others go on.
     """
 
     def __init__(
@@ -45,9 +48,10 @@ class Voice:
         resampler: Resampler,
         start: int,
         seed: int,
-        guided: bool = True,
+        rows: int = 2,
         going_on: Generator | None = None,
         prompt: Tensor | None = None,
+        two_step: bool = False,
     ) -> None:
         self.start = start
         self.end: int | None = None
@@ -56,7 +60,7 @@ class Voice:
         self.deaf = False
         self._model = model
         self._seed = seed
-        self._guided = guided
+        self._rows, self._two_step = rows, two_step
         self._resampler = resampler
         codec = model.spec.codec
         self._hop, self._ahead, self._lookahead = codec.hop_length, codec.lookahead_frames, codec.lookahead
@@ -230,34 +234,36 @@ class Voice:
         self._made += new.shape[1]
 
     def _open(self, scene: Scene) -> Generator:
+        rows = max(self._rows, _rows_wanted(scene))
         return self._model.stream(
             seed=self._seed,
-            sampling=self._sampling(scene, True),
+            sampling=self._sampling(scene, rows),
             max_rewind=MAX_REWIND,
-            guided=self._guided or scene.guidance != 1.0,
+            guided=GUIDED[rows],
             prompt=self._prompt,
+            form=Form(two_step=self._two_step),
             **self._telling.all(scene),
         )
 
     def _tell(self, generator: Generator, scene: Scene) -> None:
-        if scene.guidance != 1.0 and not generator.guided:
-            self._make_guided(generator)
+        if _rows_wanted(scene) > generator.n_rows:
+            self._make_guided(generator, _rows_wanted(scene))
         news = self._telling.news(scene, generator)
-        generator.set(sampling=self._sampling(scene, generator.guided), **news)
+        generator.set(sampling=self._sampling(scene, generator.n_rows), **news)
 
-    def _make_guided(self, generator: Generator) -> None:
-        """Let a stream that was begun without guidance have it, by running its context again with two rows.
+    def _make_guided(self, generator: Generator, rows: int) -> None:
+        """Let a stream that was begun with fewer rows have more, by running its context again with them.
 
         Models without a finite context would have to run a whole window again, for seconds: theirs stay deaf.
         """
         if self._model.spec.lm.context is None:
             self.deaf = True
         else:
-            generator.restore(replace(generator.snapshot(), rows=2), now=False)
+            generator.restore(replace(generator.snapshot(), rows=rows), now=False)
 
-    def _sampling(self, scene: Scene, guided: bool) -> Sampling:
+    def _sampling(self, scene: Scene, rows: int) -> Sampling:
         top_k = min(round(scene.top_k), self._model.spec.cardinality)
-        if not guided or scene.eased >= UNGUIDED:
+        if rows == 1 or scene.eased >= UNGUIDED:
             return Sampling(scene.temperature, top_k, scene.top_p, 1.0)
         return Sampling(
             scene.temperature,
@@ -267,7 +273,12 @@ class Voice:
             every=max(scene.guidance_every, EVERY.get(scene.eased, 1)),
             fall=round(scene.guidance_fall * self._model.spec.frame_rate),
             fall_from=self._telling.frame_at(scene.falls_from) if scene.guidance_fall else 0,
+            beta=scene.beta if rows == 3 and scene.beta != 1.0 else None,
         )
+
+
+def _rows_wanted(scene: Scene) -> int:
+    return rows_of(scene.guidance != 1.0, scene.beta != 1.0)
 
 
 @lru_cache(maxsize=64)

@@ -106,6 +106,11 @@ class Generator:
         return self._settings.guided
 
     @property
+    def n_rows(self) -> int:
+        """Rows of guidance: 1 without, 2 with the null one, 3 for double guidance."""
+        return self._settings.n_rows
+
+    @property
     def position(self) -> int:
         """Frames emitted so far."""
         return self._position

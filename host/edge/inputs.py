@@ -17,7 +17,7 @@ from descant.host.edge.midi_file import Song, read_midi_file
 from descant.host.edge.store import Wave, read_wav
 from descant.host.errors import HostError
 from descant.host.events import Capture
-from descant.host.preset import MAX_PROMPT_CHARS, PARAMETERS, Preset
+from descant.host.preset import MAX_PROMPT_CHARS, PARAMETERS, Preset, SamplingRow
 
 EMBEDDED = "embedded"
 DEFAULT_SECONDS = 10.0
@@ -141,6 +141,27 @@ def check_settings(settings: Sequence[tuple[str, float]]) -> None:
         low, high, does = PARAMETERS[name]
         if not low <= value <= high:
             raise HostError(f"{name} is {value:g}; allowed: {low:g}..{high:g}.", _NOTHING, f"It is {does}.")
+
+
+def check_guidance(performance: Performance, preset: SamplingRow, two_step: bool) -> None:
+    """Raise HostError for a guidance by which nothing would be other than without it.
+
+    preset: the sampling before the performance's own settings. two_step: rows of guidance one after another.
+    """
+    settings = dict(performance.settings)
+    guidance, beta = settings.get("guidance", preset.guidance), settings.get("beta", preset.beta)
+    if "beta" in settings and beta != 1.0 and performance.hum is None:
+        raise HostError(
+            f"beta {beta:g} weighs the prompt against a melody, and there is none.",
+            _NOTHING,
+            "Give one with --melody FILE, or leave out --set beta.",
+        )
+    if two_step and guidance == 1.0 and beta == 1.0:
+        raise HostError(
+            "--two-step runs the rows of guidance one after another; guidance 1 is off: there is one row.",
+            _NOTHING,
+            "Leave out --two-step, or ask for more with --set guidance=3.",
+        )
 
 
 def check_prompt(prompt: str) -> None:

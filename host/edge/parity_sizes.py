@@ -49,7 +49,7 @@ ODD = Size(
     "odd",
     *(42, 3, 3, 64),
     spread=0.2,
-    frames=60,
+    frames=200,
     codec={
         **TINY.codec,
         "sampling_rate": 4800,

@@ -18,7 +18,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from descant.host.edge.cues import Performance, cues
-from descant.host.edge.inputs import DEFAULT_SECONDS, check_melody, check_settings, read_performance, unbound
+from descant.host.edge.inputs import (
+    DEFAULT_SECONDS,
+    check_guidance,
+    check_melody,
+    check_settings,
+    read_performance,
+    unbound,
+)
 from descant.host.edge.preset_files import choose_preset
 from descant.host.edge.settings import apply_threads, default_threads
 from descant.host.edge.store import Clip, check_sound_file, read_wav, write_wav
@@ -53,6 +60,7 @@ class Request:
     presets: tuple[str, ...]
     going_on: Path | None = None
     settings: tuple[tuple[str, float], ...] = ()
+    two_step: bool = False
 
 
 def run(request: Request) -> None:
@@ -74,6 +82,7 @@ def run(request: Request) -> None:
         )
     if (unheard := unbound(performance, preset)) is not None:
         print(unheard, file=sys.stderr)
+    check_guidance(performance, preset.sampling, request.two_step)
     check_sound_file(request.out)
     apply_threads(request.threads or default_threads())
     check_melody(performance, request.melody, request.model)
@@ -151,7 +160,8 @@ def _rendered(
         model.conditions(None, melody=(performance.hum.wave, performance.hum.sample_rate))
     begin_with = None if before is None else _codes(model, before)
     events = [to_event(message) for message in cues(performance, request.rate)]
-    rendered = render(model, presets, events, float(performance.length), hello, progress, begin_with)
+    length = float(performance.length)
+    rendered = render(model, presets, events, length, hello, progress, begin_with, request.two_step)
     asked = bool(request.preset or request.midi)  # for the controls of a preset, which a prompt alone is not
     for fault in rendered.faults:
         if fault.severity != "info":

@@ -8,7 +8,7 @@ namespace descant {
 enum ParameterId : uint32_t {
     GAIN, TEMPERATURE, GUIDANCE, TOP_K, TOP_P, MELODY, CHORDS, BEAT, PLAY, PRESET, SEED, RUN_ON, PANIC, WAIT,
     DRY, ARM, ARM_NOTE, COUNT_IN, TAKE_LAST,
-    EVERY, FALL, QUANTISE, TRANSITION, XY, X, Y,
+    EVERY, FALL, QUANTISE, TRANSITION, XY, X, Y, BETA,
     N_INPUTS, // what follows the plugin sets itself
     STATUS = N_INPUTS, LEAD, LOAD, DELAY, UNDERRUNS, CAPTURE,
     N_PARAMETERS
@@ -55,6 +55,7 @@ constexpr ParameterRow PARAMETERS[N_PARAMETERS] = {
     {"xy", "XY", "", 0, 1, 0, ParameterRow::REAL, "xy"},                   // how much pads 0..3 are in the words
     {"x", "X", "", 0, 1, 0, ParameterRow::REAL, "x"},
     {"y", "Y", "", 0, 1, 0, ParameterRow::REAL, "y"},
+    {"beta", "Words over melody", "", 0, 20, 1, ParameterRow::REAL, "beta"}, // 1: as the guidance has it
     {"status", "Link", "", 0, 7, 0, ParameterRow::WHOLE, nullptr,          // LinkState of shared.h; 7: a bounce failed
      "off|looking for a host|live|host lost|refused|host of another version|live, another model|bounce failed"},
     {"lead", "Lead", "ms", -10000, 60000, 0, ParameterRow::REAL, nullptr},

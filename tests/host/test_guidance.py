@@ -1,5 +1,7 @@
 """Guidance works from where it is asked for, whatever the preset began with, and costs nothing before."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,50 @@ def test_live_whatever_is_done_to_the_dial_the_take_plays_again(client, presets,
     assert not player.faults and len(player.replaced) >= 4
     again = replay(model, presets, session.log.entries, 4, player.hello)
     assert np.array_equal(again.wave, player.heard)
+
+
+def test_beta_weighs_the_words_against_the_melody(model, presets):
+    """Three rows from where it is asked for: heard there, undone by 1, the take plays again."""
+    slots = presets["led"].prompts
+    double = Preset(name="double", prompts=slots, quantise="off", sampling=SamplingRow(beta=2.5))
+    led = {**presets, "double": double}
+    hello = SessionHello(48_000, channels=1, preset="led")
+    usual = render(model, led, [Trigger(0, 0)], 2.0, hello)
+    turned = render(model, led, [Trigger(0, 0), Parameter(48_000, "beta", 2.5)], 2.0, hello)
+    changed = first_difference(usual.wave, turned.wave)
+    assert changed is not None and 48_000 <= changed <= 48_000 + 12 * 960
+    neutral = render(model, led, [Trigger(0, 0), Parameter(0, "beta", 1.0)], 2.0, hello)
+    assert np.array_equal(neutral.wave, usual.wave)
+    from_start = render(model, led, [Parameter(0, "beta", 2.5), Trigger(0, 0)], 1.0, hello)
+    of_preset = render(model, led, [Trigger(0, 0)], 1.0, replace(hello, preset="double"))
+    assert np.array_equal(from_start.wave, of_preset.wave)
+    assert not turned.faults and not of_preset.faults
+    again = replay(model, led, turned.log, 2.0, hello)
+    assert np.array_equal(again.wave, turned.wave)
+
+
+def test_live_a_stream_has_a_third_row_from_the_change_on_and_survives_its_engine(client, model, presets):
+    from descant.host.engine import Engine
+    from descant.host.resume import pack, unpack
+
+    player = client(engine=Engine(model, presets), seconds=2, slices=12, preset="plain", channels=1)
+    player.send(Trigger(0, 0))
+    player.run_to(24_000)
+    session = player.engine.session(1)
+    assert session.playback.current().n_rows == 1
+    player.send(Parameter(24_000, "beta", 3.0))
+    player.run_to(48_000)
+    assert session.playback.current().n_rows == 3
+    other = unpack(pack(session), model, presets, lambda wave, rate: np.zeros((0, 12), np.float32))
+    stream = other.playback.going_on
+    assert stream is not None and stream.n_rows == 3
+    player.run_to(player.total)
+    assert not player.faults
+
+
+def test_rows_of_guidance_one_after_the_other_are_the_same_music(model, presets):
+    hello = SessionHello(48_000, channels=1, preset="led")
+    events = [Trigger(0, 0), Parameter(0, "temperature", 0.0)]
+    once = render(model, presets, events, 1.0, hello)
+    twice = render(model, presets, events, 1.0, hello, two_step=True)
+    assert np.abs(once.wave - twice.wave).max() < 1e-4 < np.abs(once.wave).max()

@@ -156,7 +156,7 @@ def test_parameters_are_told_by_the_hosts_names_when_they_move(stage):
 def test_every_name_on_the_wire_is_one_the_host_knows(stage):
     from descant.host.preset import PARAMETERS
 
-    for index in (*range(rig.TEMPERATURE, rig.BEAT + 1), *range(rig.EVERY, rig.Y + 1)):
+    for index in (*range(rig.TEMPERATURE, rig.BEAT + 1), *range(rig.EVERY, rig.BETA + 1)):
         stage.daw.set(index, 2 if index in (rig.TOP_K, rig.GUIDANCE, rig.EVERY) else 0.25)
     stage.daw.process(BLOCK)
     assert {m.name for m in stage.got(wire.Parameter, len(PARAMETERS))} == set(PARAMETERS)
