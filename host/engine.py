@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-import numpy as np
-
-from descant.host.errors import HostError, HumError, SessionError
+from descant.host.ear import ear_of
+from descant.host.errors import HostError, SessionError
 from descant.host.events import (
     Heartbeat,
     HostEvent,
@@ -23,7 +22,6 @@ from descant.host.events import (
     SessionWelcome,
 )
 from descant.host.faults import broken, checked_hello, fault_of, late
-from descant.host.hum import Chroma
 from descant.host.preset import Preset
 from descant.host.resume import pack, unpack
 from descant.host.session import Session
@@ -66,12 +64,12 @@ class Engine:
         preset).
         """
         return self._seat(
-            session, Session(self._checked(session, hello), self._model, self._presets, self._chroma)
+            session, Session(self._checked(session, hello), self._model, self._presets, ear_of(self._model))
         )
 
     def resume(self, session: int, snapshot: bytes) -> SessionWelcome:
         """Open `session` again from the last ResumeOut.snapshot of a lost engine. Errors: HostError."""
-        resumed = unpack(snapshot, self._model, self._presets, self._chroma)
+        resumed = unpack(snapshot, self._model, self._presets, ear_of(self._model))
         self._checked(session, resumed.hello)
         return self._seat(session, resumed)
 
@@ -253,17 +251,6 @@ class Engine:
             lead_ms=session.pacing.lead_ms,
             commit_ms=session.pacing.commit_ms,
         )
-
-    def _chroma(self, wave: np.ndarray[tuple[int, ...], np.dtype[np.float32]], rate: int) -> Chroma:
-        spec = self._model.spec
-        if "melody" not in spec.controls:
-            raise HumError(
-                f"model {spec.name} follows no melody",
-                "the music goes on without the clip",
-                "use a model with a melody control, such as embedded or MusicGen's melody models",
-            )
-        chroma: Chroma = self._model.hear_melody(wave, rate).numpy()
-        return chroma
 
 
 class _Seat:

@@ -1,7 +1,6 @@
-"""A captured clip becomes a melody on the bar grid: checked, turned to chroma piece by piece, looped over
-whole bars.
+"""A captured clip becomes a melody on the bar grid: checked, heard while it comes, looped over whole bars.
 
-Knows nothing about sessions or streams; how chroma is computed is handed in (the model's own).
+Knows nothing about sessions or streams; who hears chroma in it is handed in (the model's own ear).
 """
 
 from __future__ import annotations
@@ -10,26 +9,36 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from descant.host.errors import HumError
-from descant.host.events import Capture, Wave
+from descant.host.events import Capture
 from descant.host.transport import Grid
 
 MAX_CLIP_SECONDS = 600
 MIN_CLIP_SECONDS = 0.1
 SILENT = 1e-3  # peak below which a clip holds no sound: -60 dB of full scale
-PIECE_FRAMES = 250  # frames turned to chroma at once: five seconds at 50 frames a second
 MAX_OPEN_CLIPS = 4
 LATE_ENDING = Fraction(1, 2)  # beats by which a clip may outlast whole bars before it counts as one bar more
 
 # [F, bins]: a row a frame, 12 pitch classes from C on; zeros where none is heard
 Chroma = NDArray[np.float32]
-ChromaOf = Callable[
-    [Wave, int], Chroma
-]  # (mono clip [1, n] float32, its rate in Hz) -> chroma at the frame rate
+
+
+class Listener(Protocol):
+    """Hears a clip while it comes; what it has heard does not depend on how the clip is cut."""
+
+    def push(self, piece: NDArray[np.float32]) -> None:
+        """The clip's next samples, mono [n]."""
+
+    def finish(self) -> Chroma:
+        """The clip is over: chroma at the frame rate, a row for each frame begun."""
+
+
+Ear = Callable[[int], Listener]  # for a clip at so many Hz; HumError where the model follows no melody
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +76,13 @@ class Melody:
 
 
 class ClipReader:
-    """Collects the parts of captured clips and turns them to chroma as they come, so that no single part
-    costs much.
+    """Takes the parts of captured clips and has them heard as they come, so that no single part costs much.
 
     A clip that breaks a rule is forgotten; its later parts are refused quietly until its last one.
     """
 
-    def __init__(self, frame_rate: float, chroma_of: ChromaOf, bins: int = 12) -> None:
-        self._frame_rate = frame_rate
-        self._chroma_of = chroma_of
-        self._bins = bins  # of what chroma_of gives
+    def __init__(self, ear: Ear) -> None:
+        self._ear = ear
         self._clips: dict[int, _Clip] = {}
         self._refused: set[int] = set()
 
@@ -119,7 +125,7 @@ class ClipReader:
             raise _refused(
                 f"a clip at {event.sample_rate} Hz cannot be read", "send 8000..384000 samples a second"
             )
-        clip = _Clip(event.sample_rate, event.at_sample)
+        clip = _Clip(event.sample_rate, event.at_sample, self._ear(event.sample_rate))
         self._clips[event.clip_id] = clip
         return clip
 
@@ -146,8 +152,7 @@ class ClipReader:
         if part.shape[1]:
             mono = np.clip(part.mean(axis=0, dtype=np.float64), -4.0, 4.0).astype(np.float32)
             clip.peak = max(clip.peak, float(np.abs(mono).max()))
-            clip.waiting.append(mono)
-        self._digest(clip, event.last)
+            clip.listener.push(mono)
         if not event.last:
             return None
         if clip.n_samples < MIN_CLIP_SECONDS * clip.rate:
@@ -155,33 +160,12 @@ class ClipReader:
             raise _refused(f"the clip is empty ({seconds:.2f} s)", f"hum for at least {MIN_CLIP_SECONDS} s")
         if clip.peak < SILENT:
             raise _refused("the clip is silent", "check the microphone and its level, and hum again")
-        chroma = np.concatenate(clip.chroma)
+        chroma = clip.listener.finish()
         if not chroma.any():
             raise _refused(
                 "no pitch was found in the clip", "hum or sing one clear line, near the microphone"
             )
         return chroma
-
-    def _digest(self, clip: _Clip, all_of_it: bool) -> None:
-        """Turn what waits to chroma: whole pieces, and the rest too when the clip is over."""
-        while True:
-            frames = PIECE_FRAMES * (len(clip.chroma) + 1)
-            end = round(frames * clip.rate / self._frame_rate) - clip.digested
-            available = sum(map(len, clip.waiting))
-            if available < end and not (all_of_it and available):
-                return
-            if clip.peak < SILENT and all_of_it and not clip.chroma:
-                return
-            audio = np.concatenate(clip.waiting)
-            piece, rest = audio[:end], audio[end:]
-            clip.waiting = [rest] if len(rest) else []
-            clip.digested += len(piece)
-            shortest = math.ceil(MIN_CLIP_SECONDS * clip.rate)
-            if len(piece) < shortest or float(np.abs(piece).max()) < SILENT:
-                rows = math.ceil(len(piece) * self._frame_rate / clip.rate)
-                clip.chroma.append(np.zeros((rows, self._bins), np.float32))
-            else:
-                clip.chroma.append(self._chroma_of(piece[None], clip.rate))
 
 
 def melody_on_grid(
@@ -203,16 +187,13 @@ def melody_on_grid(
 
 
 class _Clip:
-    """One clip under way: what it is, how far it has come, and what is not yet chroma."""
+    """One clip under way: what it is, how far it has come, and who hears it."""
 
-    def __init__(self, rate: int, at_sample: int) -> None:
-        self.rate, self.at_sample = rate, at_sample
+    def __init__(self, rate: int, at_sample: int, listener: Listener) -> None:
+        self.rate, self.at_sample, self.listener = rate, at_sample, listener
         self.next_index = 0
         self.n_samples = 0
-        self.digested = 0
         self.peak = 0.0
-        self.waiting: list[NDArray[np.float32]] = []
-        self.chroma: list[Chroma] = []
 
 
 def _refused(what: str, do: str) -> HumError:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from descant.host.errors import SessionError
 from descant.host.events import SessionHello
-from descant.host.hum import ChromaOf
+from descant.host.hum import Ear
 from descant.host.pads import Pads
 from descant.host.preset import Preset, find_preset
 from descant.host.schedule import Cue, Edit, Scene
@@ -77,7 +77,7 @@ def pack(session: Session) -> bytes:
     return msgspec.msgpack.encode(saved, enc_hook=_to_plain)
 
 
-def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], chroma_of: ChromaOf) -> Session:
+def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], ear: Ear) -> Session:
     """The session again; its stream goes on where the client's first heartbeat says. Runs the stream's last
     columns.
 
@@ -94,7 +94,7 @@ def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], chroma
         raise _refused(f"the session was played by another model ({saved.weights_hash[:12]})")
     if saved.preset not in presets:
         raise _refused(f"the session's preset {saved.preset!r} is not loaded")
-    session = Session(saved.hello, model, presets, chroma_of)
+    session = Session(saved.hello, model, presets, ear)
     session.pacing = session.pacing.resumed(saved.playhead, saved.offline, saved.jumps)
     session.resumed_from(
         _pads(find_preset(presets, saved.preset), saved),

@@ -25,7 +25,7 @@ from descant.host.events import (
     Sync,
     TransportEvent,
 )
-from descant.host.hum import Chroma, ChromaOf, ClipReader, melody_on_grid
+from descant.host.hum import Chroma, ClipReader, Ear, melody_on_grid
 from descant.host.ladder import HOLD
 from descant.host.pads import CHOICES, Pads
 from descant.host.preset import Preset, PromptSlot, find_preset
@@ -74,7 +74,7 @@ class Outcome:
 class Score:
     """One session's musical decisions.
 
-    rate: Hz of the client. codec: for the length of a frame. bins: of a melody, pitch classes an octave.
+    rate: Hz of the client. codec: for the length of a frame. ear: hears captured clips.
     """
 
     def __init__(
@@ -83,8 +83,7 @@ class Score:
         presets: Mapping[str, Preset],
         preset: str,
         codec: CodecSpec,
-        chroma_of: ChromaOf,
-        bins: int = 12,
+        ear: Ear,
     ) -> None:
         self.presets = presets
         self.pads = Pads(find_preset(presets, preset))
@@ -95,7 +94,7 @@ class Score:
         self._rate = rate
         self._frame = -(-codec.hop_length * rate // codec.sample_rate)  # samples in a frame, rounded up
         self._frame_rate = codec.frame_rate
-        self._clips = ClipReader(codec.frame_rate, chroma_of, bins)
+        self._clips = ClipReader(ear)
         self._held = HeldNotes()
         self._wishes: list[Wish] = []
 

@@ -28,7 +28,7 @@ from descant.host.events import (
     Sync,
     SyncedOut,
 )
-from descant.host.hum import ChromaOf
+from descant.host.hum import Ear
 from descant.host.lacking import Lacking, controls_named
 from descant.host.meters import Meters
 from descant.host.pacing import Pacing
@@ -51,13 +51,12 @@ class Session:
     """hello: as it came, with rate, channels and seed. model: shared, read-only. presets: by name."""
 
     def __init__(
-        self, hello: SessionHello, model: MusicModel, presets: Mapping[str, Preset], chroma_of: ChromaOf
+        self, hello: SessionHello, model: MusicModel, presets: Mapping[str, Preset], ear: Ear
     ) -> None:
         self.hello = hello
         self.weights_hash = model.weights_hash
         rate = hello.sample_rate
-        bins = next((control.dim for control in model.spec.lm.controls if control.name == "melody"), 12)
-        self.score = Score(rate, presets, hello.preset, model.spec.codec, chroma_of, bins)
+        self.score = Score(rate, presets, hello.preset, model.spec.codec, ear)
         preset = self.score.preset
         self.pacing = Pacing.of(rate, hello.lead_ms or preset.lead_ms, hello.commit_ms or preset.commit_ms)
         self.playback = Playback(model, rate, hello.channels, hello.seed)

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from descant.model.codec.codec import Codec
 from descant.model.columns import Form
-from descant.model.conditions.chroma import melody_frames
+from descant.model.conditions.chroma import LineListener, check_wave
 from descant.model.conditions.clips import clip_for
 from descant.model.conditions.conditions import Conditions
 from descant.model.conditions.controls import batch_controls
 from descant.model.conditions.prefix_chroma import PrefixChroma
+from descant.model.conditions.prefix_listener import PrefixListener
 from descant.model.conditions.steady_beat import steady_beat
 from descant.model.conditions.text import PromptEncoder, TextStates, pad_states, pad_weights
 from descant.model.conditions.text_blend import blend
@@ -93,6 +94,17 @@ class MusicModel:
         reference's chroma, the loudest pitch class whatever sounds; its frames are each about their start.
         wave: [T] or [C, T], see check_wave. Raises ModelError; also if the model follows no melody.
         """
+        mono, known_rate = check_wave(wave, rate)
+        listener = self.melody_listener(known_rate)
+        listener.push(mono)
+        return listener.finish()
+
+    def melody_listener(self, rate: float) -> LineListener | PrefixListener:
+        """Hears a clip at `rate` Hz (4000..384000) while it comes: `push` [n] float32, `finish` -> [F, dim].
+
+        What hear_melody gives for the whole clip, to the bit, however it is cut. A silent clip is for the
+        caller to refuse. Raises ModelError if the model follows no melody.
+        """
         control = next((control for control in self.spec.lm.controls if control.name == "melody"), None)
         if control is None or (control.form == "frame" and control.dim != 12):
             check_control_names(["melody"], self.spec.lm.controls, reads_text=self.spec.lm.text_dim > 0)
@@ -102,13 +114,11 @@ class MusicModel:
                 "Give its vectors frame by frame.",
             )
         if control.form == "frame":
-            return melody_frames(wave, rate, self.spec.frame_rate)
+            return LineListener(rate, self.spec.frame_rate)
         codec = self.spec.codec
-        maker = PrefixChroma(control.dim, hop=codec.hop_length, sample_rate=codec.sample_rate)
-        mono = maker.mono(wave, rate)
-        n_frames = -(-mono.numel() // codec.hop_length)
-        missing = max(0, maker.n_fft - mono.numel())  # silence after it, for `frames` would move it
-        return maker.frames(torch.nn.functional.pad(mono, (0, missing)), codec.sample_rate)[:n_frames]
+        return PrefixListener(
+            PrefixChroma(control.dim, hop=codec.hop_length, sample_rate=codec.sample_rate), rate
+        )
 
     def conditions(
         self, text: Sequence[str | None] | str | None = None, melody: Any = None, **controls: Any

@@ -100,20 +100,32 @@ def check_melody(performance: Performance, path: Path | None, model: str = EMBED
     hum = performance.hum
     if hum is None:
         return
-    from descant.host.hum import ClipReader
-    from descant.model.conditions.chroma import melody_frames
+    from descant.host.hum import ClipReader, Listener
 
-    def pitches(wave: Wave, rate: int) -> Wave:
+    def listener(rate: int) -> Listener:
         if model != EMBEDDED:
-            return np.ones((1, 12), np.float32)
-        found: Wave = melody_frames(wave, rate, _FRAME_RATE).numpy()
-        return found
+            return _AnyPitch()
+        from descant.host.ear import ArrayListener
+        from descant.model.conditions.chroma import LineListener
+
+        return ArrayListener(LineListener(rate, _FRAME_RATE))
 
     try:
-        ClipReader(_FRAME_RATE, pitches).add(Capture(0, 1, hum.sample_rate, hum.wave, 0, True, "melody"))
+        ClipReader(listener).add(Capture(0, 1, hum.sample_rate, hum.wave, 0, True, "melody"))
     except HostError as error:
         do = f"{error.do[:1].upper()}{error.do[1:]}."
         raise HostError(f"{path}: {error.what}.", _NOTHING, do) from error
+
+
+class _AnyPitch:
+    """Stands for an ear to which every sound has a pitch."""
+
+    def push(self, piece: Wave) -> None:
+        """Not listened to."""
+
+    def finish(self) -> Wave:
+        """One frame with some pitch."""
+        return np.ones((1, 12), np.float32)
 
 
 def check_hum_bar(performance: Performance) -> None:

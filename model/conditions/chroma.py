@@ -1,8 +1,8 @@
 """A sung, hummed or played line to frame-rate pitch classes: the melody control.
 
-Knows nothing about files or models. For clips, not streams: each frame looks at a window around its centre.
-A frame's pitch is the one whose harmonics hold the most of its spectrum; octave errors vanish in the pitch
-class.
+Knows nothing about files or models. For clips, whole or while they come: each frame looks at a window around
+its centre. A frame's pitch is the one whose harmonics hold the most of its spectrum; octave errors vanish in
+the pitch class.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HARMONICS = 10
 _BAND = (60.0, 6000.0)  # Hz, where energy counts
 _GATE = 0.1  # of the clip's loud level: quieter frames are rests
 _CLARITY = 0.5  # share of a frame's energy that its pitch's harmonics must hold
-_BATCH = 2048  # frames analysed at once
+_BATCH = 64  # frames analysed at once: always as many, so that all are rounded alike
 _ENOUGH_RATE = 16000.0  # Hz: a faster clip is brought near it first, for nothing above _BAND counts
 _TAPS = 16  # of the filter before that, a side and per step of decimation
 
@@ -73,49 +73,102 @@ def melody_frames(wave: Any, sample_rate: float, frame_rate: float) -> Tensor:
     Raises ModelError for a clip that cannot be used; one without a clear pitch gives zeros.
     """
     mono, rate = check_wave(wave, sample_rate)
-    n_frames = math.ceil(mono.numel() * frame_rate / rate - 1e-9)
-    mono, rate = _decimated(mono - mono.mean(), rate)
-    window_length = 2 * round(_WINDOW_SECONDS * rate / 2)
-    n_fft = (
-        1 << (2 * window_length - 1).bit_length()
-    )  # at least twice the window: bins fine enough for a low voice
-    window = torch.hann_window(window_length)
-    candidates, weights = _comb(n_fft, rate)
-    hertz = torch.arange(n_fft // 2 + 1) * (rate / n_fft)
-    band = (hertz >= _BAND[0]) & (hertz <= min(_BAND[1], rate / 2))
-    lobe = 2 * round(1.5 * n_fft / window_length) + 1  # bins of the window's main lobe
-    padded = torch.nn.functional.pad(mono, (window_length, window_length))
-    keys, clarity, level = [], [], []
-    for first in range(0, n_frames, _BATCH):
-        index = torch.arange(first, min(first + _BATCH, n_frames), dtype=torch.float64)
-        starts = ((index + 0.5) * (rate / frame_rate)).round().long() + window_length - window_length // 2
-        pieces = padded[starts[:, None] + torch.arange(window_length)] * window
-        power = torch.fft.rfft(pieces, n=n_fft).abs().square() * band
+    listener = LineListener(rate, frame_rate)
+    listener.push(mono)
+    return listener.finish()
+
+
+class LineListener:
+    """Hears a clip while it comes: `finish` gives what `melody_frames` says of the whole, to the bit.
+
+    rate: Hz, 4000..384000. frame_rate: frames per second wanted. Frames are analysed _BATCH at a time,
+    however the clip is cut; what is judged by the whole clip (what is loud in it, what stands beside a frame)
+    waits for its end.
+    """
+
+    def __init__(self, rate: float, frame_rate: float) -> None:
+        self._rate, self._frame_rate = rate, frame_rate
+        self._step = max(1, int(rate // _ENOUGH_RATE))  # samples to one that is looked at
+        self._half = _TAPS * self._step if self._step > 1 else 0
+        near = rate / self._step
+        self._length = 2 * round(_WINDOW_SECONDS * near / 2)
+        # at least twice the window: bins fine enough for a low voice
+        self._n_fft = 1 << (2 * self._length - 1).bit_length()
+        self._window = torch.hann_window(self._length)
+        self._candidates, self._weights = _comb(self._n_fft, near)
+        hertz = torch.arange(self._n_fft // 2 + 1) * (near / self._n_fft)
+        self._band = (hertz >= _BAND[0]) & (hertz <= min(_BAND[1], near / 2))
+        self._lobe = 2 * round(1.5 * self._n_fft / self._length) + 1  # bins of the window's main lobe
+        self._heard = 0  # samples of the clip
+        self._first = -(self._length * self._step + self._half)  # of what waits; before 0 there is silence
+        self._waiting = torch.zeros(-self._first)
+        self._keys: list[Tensor] = []
+        self._clarity: list[Tensor] = []
+        self._level: list[Tensor] = []
+
+    def push(self, piece: Tensor) -> None:
+        """The clip's next samples, [n] float32, about -1..1."""
+        self._heard += piece.numel()
+        self._waiting = torch.cat([self._waiting, piece])
+        while self._heard >= self._stretch()[1]:
+            self._analyse()
+
+    def finish(self) -> Tensor:
+        """The clip is over: [F, 12] one-hot, zeros where no pitch is. Nothing can be pushed after it."""
+        n_frames = math.ceil(self._heard * self._frame_rate / self._rate - 1e-9)
+        while len(self._keys) * _BATCH < n_frames:
+            short = self._stretch()[1] - self._first - self._waiting.numel()
+            self._waiting = torch.nn.functional.pad(self._waiting, (0, short))
+            self._analyse()
+        if n_frames == 0:
+            return torch.zeros(0, 12)
+        keys, level, clarity = (
+            torch.cat(found)[:n_frames] for found in (self._keys, self._level, self._clarity)
+        )
+        heard = (level > _GATE * level.quantile(0.95)) & (clarity > _CLARITY)
+        key = _LOWEST + keys / _STEPS
+        return _steady(key.round().long() % 12, heard)
+
+    def _starts(self) -> Tensor:
+        """Where the windows of the next frames begin, counted in samples that are looked at: [_BATCH]."""
+        index = torch.arange(_BATCH, dtype=torch.float64) + len(self._keys) * _BATCH
+        middles = ((index + 0.5) * (self._rate / self._step / self._frame_rate)).round().long()
+        return middles - self._length // 2
+
+    def _stretch(self) -> tuple[int, int]:
+        """The samples that the next frames need: from the first to before the second."""
+        starts = self._starts()
+        first, last = int(starts[0]), int(starts[-1]) + self._length - 1
+        return first * self._step - self._half, last * self._step + self._half + 1
+
+    def _analyse(self) -> None:
+        """Look at the next frames, and let go of what no later one needs."""
+        starts, (first, end) = self._starts(), self._stretch()
+        stretch = self._waiting[first - self._first : end - self._first].clone()
+        if self._step > 1:
+            stretch = torch.nn.functional.conv1d(
+                stretch[None, None], _sinc(self._step, self._half)[None, None], stride=self._step
+            )[0, 0]
+        pieces = stretch[(starts - starts[0])[:, None] + torch.arange(self._length)] * self._window
+        power = torch.fft.rfft(pieces, n=self._n_fft).abs().square() * self._band
         total = power.sum(dim=-1)
-        near = torch.nn.functional.avg_pool1d(power[None], lobe, 1, lobe // 2)[0] * lobe  # harmonics' energy
-        salience = near.sqrt()[:, candidates].mul(weights).sum(dim=-1)  # [frames, candidates]
+        summed = torch.nn.functional.avg_pool1d(power[None], self._lobe, 1, self._lobe // 2)[0]
+        near = summed * self._lobe  # harmonics' energy
+        salience = near.sqrt()[:, self._candidates].mul(self._weights).sum(dim=-1)  # [frames, candidates]
         best = salience.argmax(dim=-1)
-        held = near.gather(1, candidates[best]).mul(weights[best] > 0).sum(dim=-1)
-        keys.append(best)
-        level.append(total.sqrt())
-        clarity.append(held / total.clamp(min=1e-12))
-    loud = torch.cat(level)
-    heard = (loud > _GATE * loud.quantile(0.95)) & (torch.cat(clarity) > _CLARITY)
-    key = _LOWEST + torch.cat(keys) / _STEPS
-    return _steady(key.round().long() % 12, heard)
+        held = near.gather(1, self._candidates[best]).mul(self._weights[best] > 0).sum(dim=-1)
+        self._keys.append(best)
+        self._level.append(total.sqrt())
+        self._clarity.append(held / total.clamp(min=1e-12))
+        done = self._stretch()[0] - self._first
+        self._waiting, self._first = self._waiting[done:], self._first + done
 
 
-def _decimated(mono: Tensor, rate: float) -> tuple[Tensor, float]:
-    """Every n-th sample of [T] behind a windowed sinc, n as _ENOUGH_RATE allows, and the rate left."""
-    step = int(rate // _ENOUGH_RATE)
-    if step < 2:
-        return mono, rate
-    half = _TAPS * step
-    offset = torch.arange(-half, half + 1)
-    kernel = torch.sinc(offset * (0.9 / step)) * torch.hann_window(2 * half + 1, periodic=False)
-    padded = torch.nn.functional.pad(mono, (half, half))
-    kept = torch.nn.functional.conv1d(padded[None, None], (kernel / kernel.sum())[None, None], stride=step)
-    return kept[0, 0], rate / step
+def _sinc(step: int, half: int) -> Tensor:
+    """The filter before every step-th sample is taken: [2 * half + 1], its sum 1."""
+    kernel = torch.sinc(torch.arange(-half, half + 1) * (0.9 / step))
+    kernel *= torch.hann_window(2 * half + 1, periodic=False)
+    return kernel / kernel.sum()
 
 
 def _comb(n_fft: int, rate: float) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descant.model.conditions.prefix_chroma import resampled
+from descant.model.conditions.sinc import resampled
 from descant.model.errors import ModelError
 
 MAX_SECONDS = 600.0

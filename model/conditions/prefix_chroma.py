@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from descant.model.conditions.chroma import check_wave
+from descant.model.conditions.sinc import resampled
 from descant.model.errors import ModelError
 
 _A0 = 27.5  # Hz, octave 0 of the filter bank
@@ -25,9 +25,6 @@ _CENTRE, _WIDTH = 5.0, 2.0  # octaves above it: where the bank weighs most, and 
 _TINY = 1e-6  # what a quiet frame's chroma is at least divided by
 _BATCH = 256  # spectra at once
 _KEPT_STEMS = (3, 2)  # of drums, bass, other, vocals: the two that may carry a melody
-_ROLLOFF = 0.945  # of the resampler: middle of its edge, as a share of the lower Nyquist frequency
-_CROSSINGS = 24  # zero crossings of its sinc on a side
-_MAX_PHASES = 4096  # a ratio of rates that has more is rounded, by less than a tenth of a cent
 
 
 @dataclass(frozen=True)
@@ -119,18 +116,18 @@ class PrefixChroma:
         mono = torch.nn.functional.pad(mono, (missing // 2, missing - missing // 2))
         n_frames = 1 + mono.numel() // self.hop
         padded = torch.nn.functional.pad(mono[None], (self.n_fft // 2, self.n_fft // 2), mode="reflect")[0]
-        window = torch.hann_window(self.n_fft)
-        scale = window.pow(2).sum().sqrt()
-        bank = filter_bank(self.n_chroma, self.n_fft, self.sample_rate)
         for first in range(0, n_frames, at_once):
             last = min(first + at_once, n_frames) - 1
-            piece = padded[first * self.hop : last * self.hop + self.n_fft]
-            spectra = torch.stft(
-                piece, self.n_fft, self.hop, window=window, center=False, return_complex=True
-            )
-            chroma = bank @ (spectra / scale).abs().square()  # [n_chroma, frames]
-            chroma = torch.nn.functional.normalize(chroma, p=math.inf, dim=0, eps=_TINY)
-            yield torch.nn.functional.one_hot(chroma.T.argmax(dim=-1), self.n_chroma).float()
+            yield self.loudest(padded[first * self.hop : last * self.hop + self.n_fft])
+
+    def loudest(self, piece: Tensor) -> Tensor:
+        """[(F - 1) * hop + n_fft] at sample_rate, each frame about its window's middle -> [F, n_chroma]."""
+        window = torch.hann_window(self.n_fft)
+        spectra = torch.stft(piece, self.n_fft, self.hop, window=window, center=False, return_complex=True)
+        bank = filter_bank(self.n_chroma, self.n_fft, self.sample_rate)
+        chroma = bank @ (spectra / window.pow(2).sum().sqrt()).abs().square()  # [n_chroma, frames]
+        chroma = torch.nn.functional.normalize(chroma, p=math.inf, dim=0, eps=_TINY)
+        return torch.nn.functional.one_hot(chroma.T.argmax(dim=-1), self.n_chroma).float()
 
 
 def melody_of_stems(stems: Tensor) -> Tensor:
@@ -170,43 +167,6 @@ def filter_bank(n_chroma: int, n_fft: int, sample_rate: int) -> Tensor:
     bumps *= torch.exp(-0.5 * ((pitch / n_chroma - _CENTRE) / _WIDTH) ** 2)
     from_c = bumps.roll(-3 * (n_chroma // 12), dims=0)
     return from_c[:, : n_fft // 2 + 1].float().contiguous()
-
-
-def resampled(mono: Tensor, rate: float, target: int) -> Tensor:
-    """[T] float32 at `rate` Hz -> [ceil(T * target / rate)] at `target` Hz: a Hann-windowed sinc.
-
-    The formula is torchaudio.functional.resample's with the numbers Hugging Face gives it (rolloff 0.945, 24
-    zero crossings); outside the clip there is silence.
-    """
-    ratio = Fraction(rate / target).limit_denominator(_MAX_PHASES)
-    if ratio == 1:
-        return mono
-    length = math.ceil(mono.numel() / ratio)
-    cutoff = _ROLLOFF * min(1.0, float(1 / ratio))  # of the source's Nyquist frequency
-    half = math.ceil(_CROSSINGS / cutoff)  # source samples that count, on a side
-    # A block of `phases` samples is made of one of `step`; the samples of a part of it share a product.
-    part = max(1, math.floor(2 * half / ratio))
-    phases = ratio.denominator * math.ceil(part / ratio.denominator)
-    step = int(phases * ratio)
-    blocks = -(-length // phases)
-    padded = torch.nn.functional.pad(mono, (half, blocks * step + half + 2 - mono.numel()))
-    out = torch.empty(blocks, phases)
-    for first in range(0, phases, part):
-        phase = torch.arange(first, min(first + part, phases))
-        start = first * step // phases
-        span = int(phase[-1]) * step // phases - start + 2 * half + 2
-        # Where each source sample lies as seen from each of ours.
-        offset = torch.arange(span)[:, None] + (start - half) - phase.double() * step / phases
-        pieces = padded[start : start + (blocks - 1) * step + span].unfold(0, span, step)
-        out[:, first : first + part] = pieces @ _sinc(offset, cutoff)
-    return out.flatten()[:length]
-
-
-def _sinc(offset: Tensor, cutoff: float) -> Tensor:
-    """Weights of source samples so far away: float64 in, float32 out."""
-    crossings = (offset * cutoff).clamp(-_CROSSINGS, _CROSSINGS)
-    bell = torch.cos(crossings * (math.pi / 2 / _CROSSINGS)).square()
-    return (torch.sinc(crossings) * bell * cutoff).float()
 
 
 def _checked_length(length: int) -> int:

@@ -4,7 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
+from descant.host.ear import ear_of
 from descant.host.engine import Engine
 from descant.host.errors import HumError
 from descant.host.events import Capture, Mode, SessionHello, TransportEvent, Trigger
@@ -34,8 +36,8 @@ def parts(wave, clip_id=1, size=4000, at=0, rate=RATE):
 
 
 @pytest.fixture
-def reader(model, presets):
-    return ClipReader(50.0, Engine(model, presets)._chroma)
+def reader(model):
+    return ClipReader(ear_of(model))
 
 
 def test_pitches_are_read_however_the_clip_is_cut(reader):
@@ -49,11 +51,25 @@ def test_pitches_are_read_however_the_clip_is_cut(reader):
     assert np.array_equal(chroma, again)
 
 
-def test_a_long_clip_is_digested_while_it_comes(reader):
-    wave = hum([60, 62] * 11)  # 11 s: two pieces of five and a rest
-    results = [reader.add(part) for part in parts(wave, size=16000)]
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_a_long_clip_is_heard_while_it_comes_as_the_model_hears_all_of_it(reader, model, rate):
+    loud, soft = hum([60, 62] * 6, rate=rate), 0.04 * hum([64, 65] * 5, rate=rate)  # soft beside the rest
+    wave = np.concatenate([loud, soft, np.zeros((1, rate), np.float32), loud[:, :777]], axis=1)
+    results = [reader.add(part) for part in parts(wave, size=rate, rate=rate)]
     assert all(result is None for result in results[:-1])
-    assert results[-1].shape[0] == 550 and results[-1][512].argmax() in (0, 2)
+    whole = model.hear_melody(wave, rate).numpy()
+    assert np.array_equal(results[-1], whole)
+    assert whole[:300].any(axis=1).mean() > 0.95 and not whole[310:540].any(), (
+        "what is loud is judged by all of it"
+    )
+
+
+def test_a_parts_work_does_not_grow_with_the_clip(model):
+    """The ear keeps no more of the clip than its windows need."""
+    listener = model.melody_listener(RATE)
+    for _ in range(60):
+        listener.push(torch.from_numpy(hum([60, 64])[0]))
+        assert len(listener._waiting) < 3 * RATE
 
 
 def test_melody_repeats_over_whole_bars_and_follows_the_tempo():

@@ -5,8 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from descant.model.conditions.chroma import melody_frames
+from descant.model.conditions.chroma import LineListener, melody_frames
+from descant.model.conditions.prefix_chroma import PrefixChroma
+from descant.model.conditions.prefix_listener import PrefixListener
 from descant.model.errors import ModelError
 
 NOTES = [60, 62, 64, 57, 67, 45, 72, 59]
@@ -72,3 +76,50 @@ def test_clips_that_cannot_be_used_say_why(wave, rate, says):
     with pytest.raises(ModelError, match=says) as error:
         melody_frames(wave, rate, 50.0)
     assert len(str(error.value).splitlines()) == 3
+
+
+def cut(wave, places):
+    return np.split(wave, sorted(set(places)))
+
+
+@settings(max_examples=25)
+@given(
+    rate=st.sampled_from([4000, 8000, 16000, 22050, 44100, 48000, 96000, 44101.5]),
+    seconds=st.floats(0.001, 4.0),
+    places=st.lists(st.floats(0, 1), max_size=12),
+    seed=st.integers(0, 99),
+)
+@pytest.mark.parametrize("make", ["line", "prefix"])
+def test_however_a_clip_is_cut_it_is_heard_the_same(make, rate, seconds, places, seed):
+    """Also where a piece is one sample or none."""
+    n = max(1, round(seconds * rate))
+    rng = np.random.default_rng(seed)
+    keys = [None if rng.random() < 0.2 else int(rng.integers(45, 80)) for _ in range(9)]
+    wave = sing(keys, round(rate), 0.5, breath=0.01)[:n]
+    spots = [round(place * len(wave)) for place in places]
+    spots += [min(len(wave), spot + 1) for spot in spots[:3]]
+
+    def heard(pieces):
+        if make == "line":
+            listener = LineListener(rate, 50.0)
+        else:
+            listener = PrefixListener(PrefixChroma(n_fft=4096, hop=640), rate)
+        for piece in pieces:
+            listener.push(torch.from_numpy(piece))
+        return listener.finish()
+
+    whole, parts = heard([wave]), heard(cut(wave, spots))
+    assert whole.shape[1] == 12 and torch.equal(whole, parts)
+
+
+@pytest.mark.parametrize("n_fft", [1024, 16384])
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 0.6, 3.3, 40.0])
+def test_a_clip_before_the_music_is_heard_as_the_reference_hears_all_of_it(n_fft, seconds):
+    maker = PrefixChroma(n_fft=n_fft, hop=640)
+    wave = torch.from_numpy(sing(NOTES * 10, 32000)[: round(seconds * 32000)])
+    listener = PrefixListener(maker, 32000)
+    for piece in wave.split(7001):
+        listener.push(piece)
+    silence = torch.zeros(max(0, n_fft - len(wave)))
+    whole = maker.frames(torch.cat([wave, silence]), 32000)[: -(-len(wave) // 640)]
+    assert (listener.finish() == whole).all(dim=-1).float().mean() > 0.999  # but for a tie in its last bit

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers.audio_utils import chroma_filter_bank
 
-from descant.model.conditions.prefix_chroma import PrefixChroma, filter_bank, melody_of_stems, resampled
+from descant.model.conditions.prefix_chroma import PrefixChroma, filter_bank, melody_of_stems
+from descant.model.conditions.sinc import resampled
 from descant.model.errors import ModelError
 
 RATE = 32000
