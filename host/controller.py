@@ -24,6 +24,7 @@ Shown = Literal["empty", "queued", "generating", "playing", "error"]
 SOURCES = ("note", "cc", "program", "bend")
 PICK_UP = 2  # steps of a knob within which it has met the value it takes over
 STEPS = 127.0
+GO_ON = "go on"  # of a loop: what the generator plays goes on from it
 HUM = ("arm", "last", "listen", "generate", "snap", "octave", "drop")
 
 
@@ -104,7 +105,7 @@ def check_binding(binding: Binding) -> None:
         or (words[0] == "slot" and len(words) == 2 and words[1].isdecimal() and 1 <= int(words[1]) <= 128)
         or (words[0] == "parameter" and len(words) == 2 and words[1] in PARAMETERS)
         or (words[0] == "loop" and len(words) == 3 and words[1].isdecimal() and int(words[1]) >= 1
-            and words[2] in get_args(PressAction))
+            and words[2] in (*get_args(PressAction), GO_ON))
         or (words[0] == "hum" and (" ".join(words[1:]) in HUM or (words[1:2] == ["redo"] and len(words) == 3
             and words[2].isdecimal() and int(words[2]) >= 1)))
     )  # fmt: skip

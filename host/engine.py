@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from descant.host.ear import ear_of
+from descant.host.ear import ears_of
 from descant.host.errors import HostError, SessionError
 from descant.host.events import (
     Heartbeat,
@@ -64,12 +64,12 @@ class Engine:
         preset).
         """
         return self._seat(
-            session, Session(self._checked(session, hello), self._model, self._presets, ear_of(self._model))
+            session, Session(self._checked(session, hello), self._model, self._presets, ears_of(self._model))
         )
 
     def resume(self, session: int, snapshot: bytes) -> SessionWelcome:
         """Open `session` again from the last ResumeOut.snapshot of a lost engine. Errors: HostError."""
-        resumed = unpack(snapshot, self._model, self._presets, ear_of(self._model))
+        resumed = unpack(snapshot, self._model, self._presets, ears_of(self._model))
         self._checked(session, resumed.hello)
         return self._seat(session, resumed)
 

@@ -185,8 +185,8 @@ class TransportEvent:
 class Capture:
     """One part of a recorded clip; index counts parts from 0, `last` closes the clip.
 
-    part: [C, n] float32 at sample_rate Hz. role: "melody" to be followed; "live" is kept for looping (refused
-    for now).
+    part: [C, n] float32 at sample_rate Hz. role: "melody" to be followed; "live": music to go on from, its
+    latest seconds.
     at_sample: where the clip's first sample lay on the timeline.
     """
 

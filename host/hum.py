@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from descant.host.errors import HumError
-from descant.host.events import Capture
+from descant.host.events import Capture, Wave
 from descant.host.transport import Grid
 
 MAX_CLIP_SECONDS = 600
@@ -28,17 +28,20 @@ LATE_ENDING = Fraction(1, 2)  # beats by which a clip may outlast whole bars bef
 Chroma = NDArray[np.float32]
 
 
-class Listener(Protocol):
+Heard = TypeVar("Heard", covariant=True)
+
+
+class Listener(Protocol[Heard]):
     """Hears a clip while it comes; what it has heard does not depend on how the clip is cut."""
 
-    def push(self, piece: NDArray[np.float32]) -> None:
-        """The clip's next samples, mono [n]."""
+    def push(self, piece: Wave) -> None:
+        """The clip's next samples, [C, n], checked."""
 
-    def finish(self) -> Chroma:
-        """The clip is over: chroma at the frame rate, a row for each frame begun."""
+    def finish(self) -> Heard:
+        """The clip is over. Errors: HumError when nothing can be made of it."""
 
 
-Ear = Callable[[int], Listener]  # for a clip at so many Hz; HumError where the model follows no melody
+Ear = Callable[[int], Listener[Heard]]  # for a clip at so many Hz; HumError where the model has none
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +78,19 @@ class Melody:
         return found.astype(np.float32, copy=False)
 
 
-class ClipReader:
+class ClipReader(Generic[Heard]):
     """Takes the parts of captured clips and has them heard as they come, so that no single part costs much.
 
     A clip that breaks a rule is forgotten; its later parts are refused quietly until its last one.
     """
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: Ear[Heard]) -> None:
         self._ear = ear
-        self._clips: dict[int, _Clip] = {}
+        self._clips: dict[int, _Clip[Heard]] = {}
         self._refused: set[int] = set()
 
-    def add(self, event: Capture) -> Chroma | None:
-        """Take one part; the whole clip's chroma [F, bins] when it was the last, else None.
+    def add(self, event: Capture) -> Heard | None:
+        """Take one part; what was heard in the whole clip when it was the last, else None.
 
         Errors: HumError (NaN, empty, silent, too long or short, a part missing, rate changed, too many
         clips).
@@ -115,7 +118,7 @@ class ClipReader:
         """Drop a clip, finished or not."""
         self._clips.pop(clip_id, None)
 
-    def _open(self, event: Capture) -> _Clip:
+    def _open(self, event: Capture) -> _Clip[Heard]:
         self._refused.discard(event.clip_id)
         if event.clip_id not in self._clips and len(self._clips) >= MAX_OPEN_CLIPS:
             raise _refused(
@@ -129,7 +132,7 @@ class ClipReader:
         self._clips[event.clip_id] = clip
         return clip
 
-    def _extend(self, clip: _Clip, event: Capture) -> Chroma | None:
+    def _extend(self, clip: _Clip[Heard], event: Capture) -> Heard | None:
         if event.index != clip.next_index:
             raise _refused(
                 f"part {clip.next_index} of clip {event.clip_id} is missing",
@@ -150,9 +153,9 @@ class ClipReader:
                 f"hum for at most {MAX_CLIP_SECONDS // 60} minutes; a few bars are best",
             )
         if part.shape[1]:
-            mono = np.clip(part.mean(axis=0, dtype=np.float64), -4.0, 4.0).astype(np.float32)
-            clip.peak = max(clip.peak, float(np.abs(mono).max()))
-            clip.listener.push(mono)
+            part = np.clip(part, -4.0, 4.0)
+            clip.peak = max(clip.peak, float(np.abs(part.mean(axis=0)).max()))
+            clip.listener.push(part)
         if not event.last:
             return None
         if clip.n_samples < MIN_CLIP_SECONDS * clip.rate:
@@ -160,12 +163,7 @@ class ClipReader:
             raise _refused(f"the clip is empty ({seconds:.2f} s)", f"hum for at least {MIN_CLIP_SECONDS} s")
         if clip.peak < SILENT:
             raise _refused("the clip is silent", "check the microphone and its level, and hum again")
-        chroma = clip.listener.finish()
-        if not chroma.any():
-            raise _refused(
-                "no pitch was found in the clip", "hum or sing one clear line, near the microphone"
-            )
-        return chroma
+        return clip.listener.finish()
 
 
 def melody_on_grid(
@@ -186,10 +184,10 @@ def melody_on_grid(
     return Melody(chroma, frame_rate, beat_seconds, start, bars * grid.bar_beats)
 
 
-class _Clip:
+class _Clip(Generic[Heard]):
     """One clip under way: what it is, how far it has come, and who hears it."""
 
-    def __init__(self, rate: int, at_sample: int, listener: Listener) -> None:
+    def __init__(self, rate: int, at_sample: int, listener: Listener[Heard]) -> None:
         self.rate, self.at_sample, self.listener = rate, at_sample, listener
         self.next_index = 0
         self.n_samples = 0
@@ -197,4 +195,4 @@ class _Clip:
 
 
 def _refused(what: str, do: str) -> HumError:
-    return HumError(what, "the music goes on without the new melody", do)
+    return HumError(what, "the music goes on without the clip", do)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from descant.host.events import AudioOut, Wave
@@ -17,7 +18,7 @@ from descant.host.held import Held, Memory
 from descant.host.pacing import Pacing
 from descant.host.resample import Resampler
 from descant.host.schedule import Cue, Schedule
-from descant.host.voice import Voice
+from descant.host.voice import Begin, Voice
 from descant.model import Generator, MusicModel
 from descant.model.work import Work
 
@@ -49,7 +50,7 @@ class Playback:
         self.rows = 2  # of new streams' guidance, see schedule.rows_of; each costs as much as the first
         self.two_step = False  # whether rows run one after the other, see model's Form
         self.going_on: Generator | None = None  # a stream of a lost engine, for the next voice to carry on
-        self.begin_with: Tensor | None = None  # codes [K, F] of music that the first stream goes on from
+        self.begin_with: Begin | None = None  # other music that the first stream goes on from
 
     def oldest_changeable(self) -> int:
         """The first sample that every stream can still go back to."""
@@ -186,9 +187,10 @@ class Playback:
             if cue.at_sample >= self._kept_from(schedule)
         ]
         self._cues = schedule.cues
-        kinds = {cue.at_sample: cue.kind for cue in self._cues}
+        begun = {cue.at_sample: (cue.kind, cue.prompt) for cue in self._cues}
         for start, voice in list(self._voices.items()):
-            if kinds.get(start) != ("hold" if isinstance(voice, Held) else "start"):
+            as_begun = ("hold", b"") if isinstance(voice, Held) else ("start", voice.prompt)
+            if begun.get(start) != as_begun:
                 self._drop(voice, schedule)
         for index, cue in enumerate(self._cues):
             if cue.at_sample in self._voices:
@@ -257,10 +259,14 @@ class Playback:
         elif voice is None:
             seed = _mixed(self._seed, cue.at_sample)
             stream = None if cue.by_trigger else self.going_on
-            prompt = None if stream is not None else self.begin_with
+            told = codes_of(cue.prompt, self._model.spec.n_codebooks)
+            begin = None
+            if stream is None:
+                begin = Begin(told, sounds=False) if told is not None else self.begin_with
             voice = Voice(
-                self._model, self._resampler, cue.at_sample, seed, self.rows, stream, prompt, self.two_step
+                self._model, self._resampler, cue.at_sample, seed, self.rows, stream, begin, self.two_step
             )
+            voice.prompt = cue.prompt
             self.going_on = self.begin_with = None
             self._voices[cue.at_sample] = voice
             self._fit(voice, self._cues.index(cue))
@@ -297,6 +303,14 @@ class Playback:
         total = np.nan_to_num(total, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         self._memory.write(first, total)
         return for_channels(total, self._channels)
+
+
+def codes_of(prompt: bytes, n_codebooks: int) -> Tensor | None:
+    """A cue's prompt as codes [K, F] int64; None for none."""
+    if not prompt:
+        return None
+    codes = np.frombuffer(prompt, np.int32).astype(np.int64)
+    return torch.from_numpy(codes.reshape(n_codebooks, -1))
 
 
 def for_channels(wave: Wave, channels: int) -> Wave:

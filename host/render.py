@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 from torch import Tensor
@@ -27,6 +28,7 @@ from descant.host.events import (
 )
 from descant.host.preset import Preset
 from descant.host.takelog import LogEntry
+from descant.host.voice import Begin
 from descant.model import MusicModel
 
 SESSION = 1
@@ -89,7 +91,8 @@ def render(
     engine = Engine(model, presets)
     engine.open(SESSION, hello)
     playback = engine.session(SESSION).playback
-    playback.begin_with, playback.two_step = begin_with, two_step
+    playback.begin_with = None if begin_with is None else Begin(begin_with, sounds=True)
+    playback.two_step = two_step
     total = round(seconds * hello.sample_rate)
     out = Rendered(np.zeros((hello.channels, total), np.float32))
     out.take(engine.handle(SESSION, Mode(0, "offline")))
@@ -135,9 +138,11 @@ def replay(
     engine.handle(SESSION, Mode(0, "offline"))
     step = max(1, round(STEP_SECONDS * hello.sample_rate))
     done = 0
-    for entry in log:
-        while done < min(entry.changeable, total):
-            end = min(done + step, entry.changeable, total)
+    entries = list(log)
+    sooner = accumulate((entry.changeable for entry in reversed(entries)), min)
+    for entry, settled in zip(entries, reversed(list(sooner)), strict=True):  # what no later entry changes
+        while done < min(settled, total):
+            end = min(done + step, settled, total)
             _work_until(engine, out, done, end)
             done = end
             if progress is not None:

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from descant.host.ear import Ears
 from descant.host.errors import SessionError
 from descant.host.events import SessionHello
-from descant.host.hum import Ear
 from descant.host.pads import Pads
 from descant.host.preset import Preset, find_preset
 from descant.host.schedule import Cue, Edit, Scene
@@ -45,7 +45,7 @@ class _Saved:
     epoch: int
     timeline: Timeline
     base: dict[str, Any]
-    edits: list[tuple[int, str, Any, bool]]
+    edits: list[tuple[int, str, Any, bool, bool]]
     cues: list[Cue]
     wishes: list[Wish]
     stream: bytes  # of the model's Snapshot, empty when nothing sounds
@@ -69,7 +69,10 @@ def pack(session: Session) -> bytes:
         session.playback.epoch,
         score.timeline,
         {name: getattr(score.schedule.base, name) for name in _SCENE_TYPES},
-        [(edit.at_sample, edit.field, edit.value, edit.by_trigger) for edit in score.schedule.edits],
+        [
+            (edit.at_sample, edit.field, edit.value, edit.by_trigger, edit.late)
+            for edit in score.schedule.edits
+        ],
         list(score.schedule.cues),
         list(score.wishes),
         generator.snapshot().to_bytes() if generator is not None else b"",
@@ -77,7 +80,7 @@ def pack(session: Session) -> bytes:
     return msgspec.msgpack.encode(saved, enc_hook=_to_plain)
 
 
-def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], ear: Ear) -> Session:
+def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], ears: Ears) -> Session:
     """The session again; its stream goes on where the client's first heartbeat says. Runs the stream's last
     columns.
 
@@ -86,7 +89,7 @@ def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], ear: E
     try:
         saved = msgspec.msgpack.decode(data, type=_Saved, dec_hook=_from_plain)
         base = {name: _typed(name, value) for name, value in saved.base.items()}
-        edits = [Edit(at, name, _typed(name, value), by) for at, name, value, by in saved.edits]
+        edits = [Edit(at, name, _typed(name, value), *how) for at, name, value, *how in saved.edits]
         scene = Scene(**base)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise _refused(f"these {len(data)} bytes are no session: {error}") from error
@@ -94,7 +97,7 @@ def unpack(data: bytes, model: MusicModel, presets: Mapping[str, Preset], ear: E
         raise _refused(f"the session was played by another model ({saved.weights_hash[:12]})")
     if saved.preset not in presets:
         raise _refused(f"the session's preset {saved.preset!r} is not loaded")
-    session = Session(saved.hello, model, presets, ear)
+    session = Session(saved.hello, model, presets, ears)
     session.pacing = session.pacing.resumed(saved.playhead, saved.offline, saved.jumps)
     session.resumed_from(
         _pads(find_preset(presets, saved.preset), saved),

@@ -76,13 +76,14 @@ def field_of(parameter: str) -> str:
 @dataclass(frozen=True)
 class Edit:
     """From at_sample on, one field of the scene has this value. by_trigger: a later trigger may take it
-    back.
+    back. late: it was wanted sooner, so an earlier place found for a newer one takes it back.
     """
 
     at_sample: int
     field: str
     value: Any
     by_trigger: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Cue:
     """A stream begins ("start"), the last bar is held ("hold") or music ends ("stop") exactly at at_sample.
 
     fade_in: samples over which the new stream rises. fade_out: samples over which the one before falls, from
-    at_sample.
+    at_sample. prompt: codes [K, F] int32 of other music that a new stream goes on from, or none.
     """
 
     at_sample: int
@@ -98,6 +99,7 @@ class Cue:
     fade_in: int
     fade_out: int
     by_trigger: bool = True
+    prompt: bytes = b""
 
     @property
     def settled(self) -> int:
@@ -140,14 +142,18 @@ class Schedule:
         index = bisect_right(self._edits, after, key=lambda edit: edit.at_sample)
         return self._edits[index].at_sample if index < len(self._edits) else None
 
-    def edit(self, at_sample: int, field: str, value: Any, by_trigger: bool = False) -> None:
-        """Let a field have a value from a sample on; the same field at the same sample is replaced.
+    def edit(
+        self, at_sample: int, field: str, value: Any, by_trigger: bool = False, late: bool = False
+    ) -> None:
+        """Let a field have a value from a sample on; the same field at the same sample is replaced, and so is
+        a late one after it.
 
         Errors: EventError when MAX_EDITS wait already.
         """
         assert field in FIELDS
+        self.drop_late(field, at_sample)
         index = bisect_right(self._edits, at_sample, key=lambda edit: edit.at_sample)
-        new = Edit(at_sample, field, value, by_trigger)
+        new = Edit(at_sample, field, value, by_trigger, late)
         back = index - 1
         while back >= 0 and self._edits[back].at_sample == at_sample:
             if self._edits[back].field == field:
@@ -168,6 +174,15 @@ class Schedule:
     def drop_edits(self, field: str, from_sample: int) -> None:
         """Forget the edits of one field at or after a sample."""
         kept = [edit for edit in self._edits if edit.field != field or edit.at_sample < from_sample]
+        if len(kept) != len(self._edits):
+            self._edits = kept
+            self.version += 1
+
+    def drop_late(self, field: str, after: int) -> None:
+        """Forget the late edits of one field after a sample."""
+        kept = [
+            edit for edit in self._edits if edit.field != field or edit.at_sample <= after or not edit.late
+        ]
         if len(kept) != len(self._edits):
             self._edits = kept
             self.version += 1

@@ -10,22 +10,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from descant.host.chords import HeldNotes
+from descant.host.ear import Codes, Ears
 from descant.host.errors import EventError
 from descant.host.events import (
+    Bend,
     Capture,
+    Control,
     Goodbye,
     Heartbeat,
     HostEvent,
     KeyPrompt,
     Mix,
     Mode,
+    Parameter,
     PresetChange,
     Prompt,
     Recount,
     Sync,
     TransportEvent,
 )
-from descant.host.hum import Chroma, ClipReader, Ear, melody_on_grid
+from descant.host.hum import Chroma, ClipReader, melody_on_grid
 from descant.host.ladder import HOLD
 from descant.host.pads import CHOICES, Pads
 from descant.host.preset import Preset, PromptSlot, find_preset
@@ -74,7 +78,7 @@ class Outcome:
 class Score:
     """One session's musical decisions.
 
-    rate: Hz of the client. codec: for the length of a frame. ear: hears captured clips.
+    rate: Hz of the client. codec: for the length of a frame. ears: hear captured clips.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class Score:
         presets: Mapping[str, Preset],
         preset: str,
         codec: CodecSpec,
-        ear: Ear,
+        ears: Ears,
     ) -> None:
         self.presets = presets
         self.pads = Pads(find_preset(presets, preset))
@@ -94,7 +98,7 @@ class Score:
         self._rate = rate
         self._frame = -(-codec.hop_length * rate // codec.sample_rate)  # samples in a frame, rounded up
         self._frame_rate = codec.frame_rate
-        self._clips = ClipReader(ear)
+        self._clips, self._music = ClipReader(ears.melody), ClipReader(ears.music)
         self._held = HeldNotes()
         self._wishes: list[Wish] = []
 
@@ -130,7 +134,7 @@ class Score:
             case Mix():
                 self.pads.weigh(event)
                 at = self._set_on_grid(max(event.at_sample, changeable))
-                self._remix(at)
+                self._remix(at, late=changeable > event.at_sample)
                 return Outcome(at_once=at)
             case PresetChange():
                 return self._change_preset(event, changeable)
@@ -150,7 +154,9 @@ class Score:
             case StartSlot(slot):
                 return self._start(slot, event.at_sample, changeable)
             case SetParameter(name, value):
-                return Outcome(at_once=self._set_parameter(name, value, at))
+                at = self._set_on_grid(at)
+                self._set_parameter(name, value, at, late=changeable > event.at_sample)
+                return Outcome(at_once=at)
             case ChordNote(key, down):
                 for boundary, chord in self._held.moved(key, down, at, self._frame, changeable):
                     self.schedule.edit(boundary, "chords", chord)
@@ -163,6 +169,15 @@ class Score:
                 return Outcome(self._stop(at, self.samples(STOP_FADE_MS)))
             case None:
                 return Outcome()
+
+    def rides(self, event: object) -> bool:
+        """Whether an event moves a number that a hand may move again at once."""
+        if not isinstance(event, Control | Bend | Parameter):
+            return isinstance(event, Mix)
+        try:
+            return isinstance(action_of(event, self.preset, self.pads.keys), SetParameter)
+        except EventError:
+            return False
 
     def forget_wishes(self) -> None:
         """Triggers that wait for their line no longer do."""
@@ -195,7 +210,7 @@ class Score:
         scene = {field.name: getattr(old.base, field.name) for field in fields(Scene)}
         later = []
         for edit in old.edits:
-            reached = edit.at_sample <= (decided if edit.by_trigger else max(decided, to))
+            reached = edit.late or edit.at_sample <= (decided if edit.by_trigger else max(decided, to))
             if reached or edit.field == "melody":
                 scene[edit.field] = edit.value
             elif not (edit.by_trigger or edit.field == "timeline"):
@@ -220,22 +235,19 @@ class Score:
         """A time in ms as samples, at least 1."""
         return max(1, round(self._rate * ms / 1000))
 
-    def _set_parameter(self, name: str, value: float, earliest: int) -> int:
-        """Continuous numbers move on a grid of two frames, so that a ride of a controller costs few
-        rewinds.
-        """
-        at = self._set_on_grid(earliest)
+    def _set_parameter(self, name: str, value: float, at: int, late: bool) -> None:
         if name in CHOICES:
             self.pads.choose(name, value)
-            self._remix(at)
-            return at
+            self._remix(at, late)
+            return
         if name == "guidance_fall" and not self.schedule.scene(at).guidance_fall:
-            self.schedule.edit(at, "falls_from", at)
-        self.schedule.edit(at, field_of(name), round(value) if name in WHOLE else value)
-        return at
+            self.schedule.edit(at, "falls_from", at, late=late)
+        self.schedule.edit(at, field_of(name), round(value) if name in WHOLE else value, late=late)
 
     def _set_on_grid(self, earliest: int) -> int:
-        """The first place on the grid of continuous numbers, not before a sample."""
+        """The first place on the grid of continuous numbers, not before a sample: two frames wide, so that a
+        ride of a controller costs few rewinds.
+        """
         grid = 2 * self._frame
         return -(-earliest // grid) * grid
 
@@ -249,10 +261,7 @@ class Score:
         schedule = self.schedule
         if not schedule.sounding(earliest) and schedule.cue_after(earliest) is None:
             self._set_timeline(self.timeline.restarted(earliest), changeable)
-        line = self.timeline.line(earliest, quantise)
-        before = schedule.cue_before(line - 1)
-        if before is not None and before.settled > line:  # a fade under way is never cut short
-            line = self.timeline.line(before.settled, quantise)
+        line = self._free_line(self.timeline.line(earliest, quantise), quantise)
         schedule.take_back_triggers(line)
         self._wishes = [wish for wish in self._wishes if changeable <= wish.line < line]
         self._wishes.append(Wish(slot, at_sample, line))
@@ -269,11 +278,12 @@ class Score:
         schedule.edit(line, "progression", self.pads.progression_of(slot), by_trigger=True)
         return Outcome([self._plan(line, self.pads.words(slot))], line if quantise == "off" else None)
 
-    def _remix(self, at: int) -> None:
+    def _remix(self, at: int, late: bool = False) -> None:
         """The mix of the pads from a sample on, where it is another one."""
         mix = self.pads.mix()
+        self.schedule.drop_late("mix", at)
         if mix != self.schedule.scene(at).mix:
-            self.schedule.edit(at, "mix", mix)
+            self.schedule.edit(at, "mix", mix, late=late)
 
     def _ease(self, rung: int, at: int) -> None:
         """Another rung of the overload ladder: a bar is held from there, or what was held goes on."""
@@ -341,10 +351,11 @@ class Score:
         return Outcome()
 
     def _captured(self, event: Capture, changeable: int) -> list[Planned]:
-        if event.role != "melody":
-            raise EventError(
-                "live input is not used yet", "the music goes on unchanged", 'capture with role "melody"'
-            )
+        if event.role == "live":
+            if (codes := self._music.add(event)) is None:
+                return []
+            self._music.forget(event.clip_id)
+            return self._go_on_from(codes, event.at_sample, changeable)
         chroma = self._clips.add(event)
         if chroma is None:
             return []
@@ -352,14 +363,42 @@ class Score:
         self._clips.forget(event.clip_id)
         return self._hummed(chroma, started, event.at_sample, changeable)
 
+    def _go_on_from(self, codes: Codes, at_sample: int, changeable: int) -> list[Planned]:
+        """From the next bar on music goes on from other music; words stay, or are the first pad's."""
+        outputs = self._begun(at_sample, changeable)
+        if outputs:
+            line = outputs[-1].line
+        else:
+            line = self._free_line(self.timeline.line(max(at_sample, changeable), "bar"), "bar")
+            self.schedule.take_back_triggers(line)
+            self._wishes = [wish for wish in self._wishes if wish.line < line]
+        fade = self.samples(CUT_FADE_MS)
+        self.schedule.cue(Cue(line, "start", fade, fade, prompt=codes.tobytes()))
+        seconds = codes.shape[1] / self._frame_rate
+        return [*outputs, self._plan(line, f"{self._words(line)} (going on from {seconds:.1f} s)")]
+
+    def _begun(self, at_sample: int, changeable: int) -> list[Planned]:
+        """The preset's first prompt, started where nothing plays or is about to."""
+        earliest = max(at_sample, changeable)
+        if self.schedule.sounding(earliest) or self.schedule.cue_after(earliest) is not None:
+            return []
+        first = next((slot for slot, row in enumerate(self.preset.prompts) if not row.stop), None)
+        return [] if first is None else self._start(first, at_sample, changeable).planned
+
+    def _words(self, line: int) -> str:
+        return self.schedule.scene(line).text or "music"
+
+    def _free_line(self, line: int, quantise: str) -> int:
+        """A line at which no fade is under way: one is never cut short."""
+        before = self.schedule.cue_before(line - 1)
+        return (
+            line if before is None or before.settled <= line else self.timeline.line(before.settled, quantise)
+        )
+
     def _hummed(self, chroma: Chroma, started: int, at_sample: int, changeable: int) -> list[Planned]:
         """A melody from the next bar (or now) on; where nothing plays, the preset's first prompt plays it."""
-        outputs: list[Planned] = []
         earliest = max(at_sample, changeable)
-        idle = not self.schedule.sounding(earliest) and self.schedule.cue_after(earliest) is None
-        first = next((slot for slot, row in enumerate(self.preset.prompts) if not row.stop), None)
-        if idle and first is not None:
-            outputs += self._start(first, at_sample, changeable).planned
+        outputs = self._begun(at_sample, changeable)
         line = self.timeline.line(earliest, "bar" if self.preset.hum == "bar" else "off")
         captured_at = started if self.preset.hum_align == "grid" else None
         melody = melody_on_grid(chroma, self._frame_rate, self.timeline.at(line), line, captured_at)

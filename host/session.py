@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from descant.host.ear import Ears
 from descant.host.easing import Easing
 from descant.host.errors import EventError
 from descant.host.events import (
@@ -28,7 +29,6 @@ from descant.host.events import (
     Sync,
     SyncedOut,
 )
-from descant.host.hum import Ear
 from descant.host.lacking import Lacking, controls_named
 from descant.host.meters import Meters
 from descant.host.pacing import Pacing
@@ -44,6 +44,7 @@ from descant.model import Generator, MusicModel
 from descant.model.work import Answer, Ask, Work
 
 MAX_AHEAD_SECONDS = 4 * 3600  # an event may lie this far from the playhead
+REGROWN = 0.8  # of the lead beyond the commit window must be there before a ridden control takes audio back
 EXCUSED_SECONDS = 2.0  # of audio after an engine was replaced, while it catches up
 
 
@@ -51,12 +52,12 @@ class Session:
     """hello: as it came, with rate, channels and seed. model: shared, read-only. presets: by name."""
 
     def __init__(
-        self, hello: SessionHello, model: MusicModel, presets: Mapping[str, Preset], ear: Ear
+        self, hello: SessionHello, model: MusicModel, presets: Mapping[str, Preset], ears: Ears
     ) -> None:
         self.hello = hello
         self.weights_hash = model.weights_hash
         rate = hello.sample_rate
-        self.score = Score(rate, presets, hello.preset, model.spec.codec, ear)
+        self.score = Score(rate, presets, hello.preset, model.spec.codec, ears)
         preset = self.score.preset
         self.pacing = Pacing.of(rate, hello.lead_ms or preset.lead_ms, hello.commit_ms or preset.commit_ms)
         self.playback = Playback(model, rate, hello.channels, hello.seed)
@@ -74,6 +75,7 @@ class Session:
         self._working: Work[list[HostOutput]] | None = None
         self._resumed = False  # from a lost engine, and nothing has been made since
         self._unheard = False  # resumed, and the client not heard since
+        self._ridden = 0  # where the newest ridden control acts
         self._excused = 0  # before this sample, being late is a lost engine's doing and told already
         self._awaited: Sync | None = None  # what an offline client waits for
         self._in_step = False  # it waits for each block: nothing is made while it does not
@@ -298,13 +300,30 @@ class Session:
         return [told]
 
     def _note(self, event: HostEvent | Restart | Ease, sequence: int | None = None) -> list[HostOutput]:
-        entry = LogEntry(self.changeable, event, sequence)
+        entry = LogEntry(self._soonest(event), event, sequence)
         if isinstance(event, Capture):  # a part that is refused still ends its clip
             self.log.add(entry)
             return self._apply(entry)
         outputs = self._apply(entry)
         self.log.add(entry)
         return outputs
+
+    def _soonest(self, event: HostEvent | Restart | Ease) -> int:
+        """The first sample that an event may change.
+
+        A control that is ridden takes audio back only when what it took back before has been made again, or
+        is about to be; else a slow machine would be left with the commit window alone for as long as a hand
+        moves. In between its newest value is heard from the first frame on that is not made yet.
+        """
+        changeable = self.changeable
+        if self.pacing.offline or not self.score.rides(event):
+            return changeable
+        if not self.playback.outdated(self.score.schedule):
+            undecided, playhead = self.playback.undecided(), self.pacing.playhead
+            wanted = REGROWN * (self.pacing.limit - playhead - self.pacing.commit)
+            regrown = undecided - playhead - self.pacing.commit >= wanted
+            self._ridden = changeable if regrown else undecided
+        return max(changeable, self._ridden)
 
     def _apply(self, entry: LogEntry) -> list[HostOutput]:
         """A function of the session's past decisions and this entry only, never of how far audio has been

@@ -30,7 +30,8 @@ class Ease:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """An event, and the first sample that could still change when it was handled.
+    """An event, and the first sample that it could change when it was handled: of one that is ridden, often a
+    later one than for what came after it.
 
     sequence: of the client's message that it was; None where that is not known.
     """

@@ -10,7 +10,7 @@ Letters: C channels, n samples, F frames. Positions are the client's samples unl
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -30,6 +30,15 @@ MAX_REWIND = 128  # frames a stream can go back
 GUIDED: dict[int, bool | Literal["double"]] = {1: False, 2: True, 3: "double"}  # rows -> the model's word
 
 
+@dataclass(frozen=True)
+class Begin:
+    """Other music that a stream begins with, and goes on from. codes: [K, F]. sounds: it is heard first; else
+    the stream's own music is at once."""
+
+    codes: Tensor
+    sounds: bool
+
+
 class Voice:
     """A stream that starts at `start`.
 
@@ -37,8 +46,8 @@ class Voice:
     last. fade_in, fade_out: samples over which it rises from start and falls from end.
     rows: of guidance that will be wanted, see schedule.rows_of; where more are wanted all the same, the
     stream is begun so, or made so on its way. going_on: a stream to carry on instead of beginning a new one;
-    its next frame is heard at start. prompt: codes [K, F] of music that the stream begins with, and goes on
-    from. two_step: rows run one after the other. deaf: guidance was wanted that this stream cannot be given
+    its next frame is heard at start. begin: other music that it goes on from.
+    two_step: rows run one after the other. deaf: guidance was wanted that this stream cannot be given
     any more; others go on.
     """
 
@@ -50,7 +59,7 @@ class Voice:
         seed: int,
         rows: int = 2,
         going_on: Generator | None = None,
-        prompt: Tensor | None = None,
+        begin: Begin | None = None,
         two_step: bool = False,
     ) -> None:
         self.start = start
@@ -58,14 +67,17 @@ class Voice:
         self.fade_in = 0
         self.fade_out = 0
         self.deaf = False
+        self.prompt = b""  # of the cue that began it
         self._model = model
         self._seed = seed
         self._rows, self._two_step = rows, two_step
         self._resampler = resampler
         codec = model.spec.codec
         self._hop, self._ahead, self._lookahead = codec.hop_length, codec.lookahead_frames, codec.lookahead
-        self._generator, self._prompt = going_on, prompt
-        self._zero = going_on.position if going_on is not None else 0  # the frame heard at `start`
+        self._generator, self._begin = going_on, begin
+        unheard = begin.codes.shape[-1] if begin is not None and not begin.sounds else 0
+        self._zero = going_on.position if going_on is not None else unheard  # the frame heard at `start`
+        self._again = going_on is None or self._zero == 0  # whether it can be begun again
         self._telling = Telling(model.spec, resampler.target_rate, start, self._zero, model.blend)
         self._given: Scene | None = None  # what the generator follows now; None: it must be told
         self._used: list[tuple[int, Scene]] = []  # from which frame on which scene was followed
@@ -184,14 +196,16 @@ class Voice:
 
     def _undetermined(self) -> int:
         """The first frame whose tokens are not settled, once those that are half decided are set free."""
-        if self._generator is None or self._generator.position == 0:
+        if self._generator is None or (self._again and self._generator.position == self._zero):
             return 0
         return self._generator.position - self._zero + self._ahead
 
     def _oldest_frame(self) -> int:
         """The first frame that can still be decided anew; of a stream carried on, none of another's."""
-        oldest = 0 if self._generator is None else max(self._generator.earliest, self._zero)
-        return 0 if oldest == 0 else oldest - self._zero + self._ahead
+        if self._generator is None:
+            return 0
+        oldest = max(self._generator.earliest, self._zero) - self._zero
+        return 0 if oldest == 0 and self._again else oldest + self._ahead
 
     def _scene(self, schedule: Schedule, frame: int) -> Scene:
         sample = self.start if frame <= self._ahead else self.touched(frame)
@@ -209,7 +223,7 @@ class Voice:
         """Let the tokens of `frame` and later be chosen anew; what sounds before them stays."""
         assert self._generator is not None
         position = frame - self._ahead + self._zero
-        if position <= 0:
+        if position <= self._zero and self._again:
             self._generator = None
             self._made = self._first = 0
             self._used.clear()
@@ -240,7 +254,8 @@ class Voice:
             sampling=self._sampling(scene, rows),
             max_rewind=MAX_REWIND,
             guided=GUIDED[rows],
-            prompt=self._prompt,
+            prompt=self._begin.codes if self._begin is not None else None,
+            emit_prompt=self._begin is None or self._begin.sounds,
             form=Form(two_step=self._two_step),
             **self._telling.all(scene),
         )

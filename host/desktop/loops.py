@@ -28,6 +28,7 @@ ACTIONS = (
     ("mute", "Mute"),
     ("solo", "Solo"),
     ("clear", "Clear"),
+    ("go on", "Let the generator go on from it"),
 )
 EMPTY = SlotWord("empty", "", 0.0, 0.0, 0, 0, False, False, False, False, 1.0)
 

@@ -102,13 +102,13 @@ def check_melody(performance: Performance, path: Path | None, model: str = EMBED
         return
     from descant.host.hum import ClipReader, Listener
 
-    def listener(rate: int) -> Listener:
+    def listener(rate: int) -> Listener[Wave]:
         if model != EMBEDDED:
             return _AnyPitch()
-        from descant.host.ear import ArrayListener
+        from descant.host.ear import MelodyEar
         from descant.model.conditions.chroma import LineListener
 
-        return ArrayListener(LineListener(rate, _FRAME_RATE))
+        return MelodyEar(LineListener(rate, _FRAME_RATE))
 
     try:
         ClipReader(listener).add(Capture(0, 1, hum.sample_rate, hum.wave, 0, True, "melody"))

@@ -16,17 +16,18 @@ from pathlib import Path
 import numpy as np
 
 from descant.host.beat_clock import PULSES, ClockIn, TapTempo
-from descant.host.controller import Binding, Controller, Do, Profile, Shown, light
+from descant.host.controller import GO_ON, Binding, Controller, Do, Profile, Shown, light
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import profile_for, read_profile, save_learnt
 from descant.host.edge.hummer import Hummer
+from descant.host.edge.loop_sound import cycle
 from descant.host.edge.midi_clock import MidiClock
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.midi_trace import MidiTrace
 from descant.host.edge.recall import RecallingClient
 from descant.host.edge.recording import Recording
 from descant.host.edge.terminal_keys import KEYS
-from descant.host.errors import HostError
+from descant.host.errors import HostError, LooperError
 from descant.host.events import TransportEvent
 from descant.host.knobs import LONG_REST_SECONDS, REST_SECONDS, Knobs, Wished
 from descant.host.learn_keys import LearnKeys, Learnt
@@ -41,6 +42,7 @@ BREATH_SECONDS = 0.0005
 MOST = 256  # messages of controllers in one turn, so that sound is fed in between
 SHORT_LEAD_MS = 250.0  # of the host's: it is hardly ahead of what can no longer change
 SPARE = 64  # of the client's room, left to what is no controller's
+GO_ON_SECONDS = 10.0  # of a loop's end that the host is handed: it hears no more
 LOST_SECONDS = 2.0  # between words of messages that were left out
 START_SECONDS = 1.0  # from a welcome that is awaited to the first sample that is asked for
 
@@ -251,6 +253,10 @@ class Live:
                 self.client.control(ALL_SOUND_OFF, 0, at_sample=at)
         elif kind == "loop":
             number, action = rest.split(" ", 1)
+            if action == GO_ON:
+                if wish.down:
+                    self._go_on_from(int(number) - 1, at)
+                return
             meant: PressAction = action if wish.down else "stop"  # type: ignore[assignment]
             self.audio.press(Press(at, int(number) - 1, meant))
         elif kind == "parameter":
@@ -262,6 +268,15 @@ class Live:
         elif kind == "tap" and (tempo := self._tap.tap(seconds)) is not None:
             self._follow(tempo, self._timeline.beat_at(at), at)
             self._say(f"{tempo:.1f} beats a minute")
+
+    def _go_on_from(self, slot: int, at: int) -> None:
+        """What a loop plays is the beginning of what the generator plays from the next bar on."""
+        wave = cycle(self.audio.memory, slot)[:, -round(GO_ON_SECONDS * self.audio.rate) :]
+        if not self.client.capture(wave, self.audio.rate, "live", at):
+            raise LooperError(
+                "No host takes the loop now", "it plays on", "press again when the host is back"
+            )
+        self._say(f"loop {slot + 1}: the music goes on from it at the next bar")
 
     def _panic(self, at: int) -> None:
         """Nothing sounds and nothing is held any more, here and in the host, whoever held it."""

@@ -6,12 +6,11 @@ Thread: the owner's, one loop a turn, so that nothing waits. Knows nothing about
 from __future__ import annotations
 
 import time
-from fractions import Fraction
 
-import msgspec
 import numpy as np
 
 from descant.host.edge.audio_memory import AudioMemory
+from descant.host.edge.loop_sound import layers
 from descant.host.edge.stage_words import OUTLINE
 from descant.host.loop_memory import PAGE
 
@@ -34,11 +33,10 @@ class LoopOutlines:
         """Look whether loops have changed; make one outline."""
         count, now = self._memory.state_count, time.monotonic()
         if not self._waiting and (count != self._seen or (count and now - self._looked > AGAIN_SECONDS)):
-            try:
-                slots = msgspec.json.decode(self._memory.read_state())["slots"]
-                self._waiting = [(index, *_layer(slot)) for index, slot in enumerate(slots)]
-            except (msgspec.MsgspecError, KeyError, IndexError, ValueError):
+            found = layers(self._memory)
+            if found is None:
                 return  # it is being written just now
+            self._waiting = [(i, list(layer.pages), float(layer.length)) for i, layer in enumerate(found)]
             self._seen, self._looked = count, now
         if self._waiting:
             index, pages, length = self._waiting.pop()
@@ -67,13 +65,3 @@ class LoopOutlines:
             return b""
         levels = np.maximum.reduceat(grains, starts)
         return bytes(np.clip(np.sqrt(levels) * 255, 0, 255).astype(np.uint8))
-
-
-def _layer(slot: dict[str, object]) -> tuple[list[int], float]:
-    """(pages without the lead-in, length in samples) of the version that sounds."""
-    versions, at = slot["versions"], slot["at"]
-    assert isinstance(versions, list) and isinstance(at, int)
-    if not versions:
-        return [], 0.0
-    layer = versions[at]
-    return [int(page) for page in layer["pages"][1:]], float(Fraction(layer["length"]))

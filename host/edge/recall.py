@@ -92,6 +92,8 @@ class Recall:
             self.parameters = {key: value for key, value in self.parameters.items() if key not in SAMPLED}
 
     def _captured(self, part: wire.Capture) -> None:
+        if part.role != "melody":
+            return  # it was gone on from; what came of it is lost with the host
         if part.index == 0:
             self._clip = []
         if part.index == len(self._clip):

@@ -137,7 +137,7 @@ def test_beta_weighs_the_words_against_the_melody(model, presets):
 
 
 def test_live_a_stream_has_a_third_row_from_the_change_on_and_survives_its_engine(client, model, presets):
-    from descant.host.ear import ear_of
+    from descant.host.ear import ears_of
     from descant.host.engine import Engine
     from descant.host.resume import pack, unpack
 
@@ -149,7 +149,7 @@ def test_live_a_stream_has_a_third_row_from_the_change_on_and_survives_its_engin
     player.send(Parameter(24_000, "beta", 3.0))
     player.run_to(48_000)
     assert session.playback.current().n_rows == 3
-    other = unpack(pack(session), model, presets, ear_of(model))
+    other = unpack(pack(session), model, presets, ears_of(model))
     stream = other.playback.going_on
     assert stream is not None and stream.n_rows == 3
     player.run_to(player.total)

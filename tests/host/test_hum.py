@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from descant.host.ear import ear_of
+from descant.host.ear import ears_of
 from descant.host.engine import Engine
 from descant.host.errors import HumError
 from descant.host.events import Capture, Mode, SessionHello, TransportEvent, Trigger
@@ -37,7 +37,7 @@ def parts(wave, clip_id=1, size=4000, at=0, rate=RATE):
 
 @pytest.fixture
 def reader(model):
-    return ClipReader(ear_of(model))
+    return ClipReader(ears_of(model).melody)
 
 
 def test_pitches_are_read_however_the_clip_is_cut(reader):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from descant.host.ear import ear_of
+from descant.host.ear import ears_of
 from descant.host.engine import Engine
 from descant.host.errors import HostError
 from descant.host.events import (
@@ -244,7 +244,7 @@ def test_a_resumed_session_knows_its_progression(client, model, banks):
     player.send(Trigger(0, 1))
     player.run_to(24000)
     session = player.engine.session(1)
-    back = unpack(pack(session), model, banks, ear_of(model))
+    back = unpack(pack(session), model, banks, ears_of(model))
     for sample in (0, 12000, 24000, 30000):
         assert back.score.schedule.scene(sample) == session.score.schedule.scene(sample)
     assert back.score.schedule.scene(24000).progression == banks["moving"].progression_of(1)
