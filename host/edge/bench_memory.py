@@ -14,6 +14,8 @@ import msgspec
 from descant.host.edge.settings import thread_environment
 from descant.host.errors import HostError
 
+PLAYED = 500  # frames: ten seconds, for what is remembered of the music grows with it
+
 
 class Peak(msgspec.Struct, frozen=True):
     """Most bytes resident: while loading, and in all."""
@@ -22,7 +24,7 @@ class Peak(msgspec.Struct, frozen=True):
     playing: int
 
 
-def measure_memory(model: str, kernel: str, threads: int, frames: int = 50) -> Peak:
+def measure_memory(model: str, kernel: str, threads: int, frames: int = PLAYED) -> Peak:
     """Thread: main. Start a process, wait for it. Raises HostError with what it said if it fails."""
     command = [sys.executable, "-m", "descant.host.edge.bench_memory", model, kernel, str(frames)]
     done = subprocess.run(

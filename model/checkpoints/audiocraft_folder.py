@@ -40,6 +40,7 @@ from descant.model.codec.stereo import StereoCodec
 from descant.model.conditions.joined_text import JoinedTextEncoder, joined_projection
 from descant.model.conditions.text import PromptEncoder
 from descant.model.errors import ModelError
+from descant.model.lm.linear import check_kernel, is_native
 from descant.model.music_model import MusicModel
 from descant.model.spec import ModelSpec
 
@@ -57,6 +58,7 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
     name: what the model is to be called. kernel: fp32 unless asked otherwise.
     """
     kernel = kernel_named(kernel, "fp32")
+    lean = is_native(check_kernel(kernel)) and kernel != "native-fp32"
     with closing(open_audiocraft(folder, allow_pickle)) as files:
         plan, shape, spec = _plan(files, name)
         lm_spec = spec.lm
@@ -79,7 +81,7 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
         encoders = []
         for reads in plan.texts:
             place = _text_folder(reads, files)
-            encoders.append(_text_encoder(reads, place, files))
+            encoders.append(_text_encoder(reads, place, files, lean))
             used += [place / "config.json", *weight_files(place), *tokenizer_files(place)]
     text: PromptEncoder | None = None
     if encoders:
@@ -139,9 +141,9 @@ def _text_folder(text: TextConditioner, files: AudiocraftFiles) -> Path:
     return find(text.encoder) or _pulled(published, "text encoder", files.lm_config)
 
 
-def _text_encoder(text: TextConditioner, folder: Path, files: AudiocraftFiles) -> PromptEncoder:
+def _text_encoder(text: TextConditioner, folder: Path, files: AudiocraftFiles, lean: bool) -> PromptEncoder:
     if text.kind == "t5":
-        return load_t5(folder)
+        return load_t5(folder, lean)
     prefix = f"{_CONDITIONERS}{text.name}.quantizer."
     return load_clap(folder, audiocraft_quantizer(files.lm, prefix) if text.quantized else None)
 

@@ -9,16 +9,16 @@ window is the 30 s all of them were trained on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 
 from descant.model.checkpoints.config_tree import ConfigTree, read_json
 from descant.model.checkpoints.encodec_files import build_codec, codec_config, codec_shape
-from descant.model.checkpoints.memory import give_back
+from descant.model.checkpoints.memory import give_back, lean_heap
 from descant.model.checkpoints.musicgen_keys import COMPOSITE_IGNORED, composite_table, without
 from descant.model.checkpoints.pulled import weights_hash
 from descant.model.checkpoints.stored import build_lm, folder_weights, kernel_named
@@ -56,18 +56,23 @@ def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: boo
 
     name: what the model is to be called. kernel: fp32 unless asked otherwise. A native one loads lean:
     weights are packed as they are read, the codec's encoder comes when it is first used, and unless it is
-    native-fp32 the text encoder's matrices lie in half precision.
+    native-fp32 the text encoder's matrices lie in half precision, in a file of the cache folder.
     """
-    kernel = kernel_named(kernel, "fp32")
+    lean = is_native(check_kernel(kernel_named(kernel, "fp32")))
+    with lean_heap() if lean else nullcontext():
+        return _load(folder, name, kernel_named(kernel, "fp32"), allow_pickle, lean)
+
+
+def _load(folder: Path, name: str, kernel: str, allow_pickle: bool, lean: bool) -> MusicModel:
     config = read_json(folder / "config.json", _AGAIN)
     plan = plan_musicgen(config, name)
     lm_spec = plan.spec.lm
     stored, files = folder_weights(folder, allow_pickle)
+    digest = cache(lambda: weights_hash([folder / "config.json", *files, *tokenizer_files(folder)]))
     with closing(stored):
         # first, for it is the smallest and looks for the tokenizer before it reads weights
-        lean = is_native(check_kernel(kernel))
         part = {"text_encoder": config.get("text_encoder")}
-        text = musicgen_text(stored, part, folder, lean and kernel != "native-fp32")
+        text = musicgen_text(stored, part, folder, digest if lean and kernel != "native-fp32" else None)
         table, extra = composite_table(lm_spec), {}
         if not plan.projects_text:
             table = without(table, "text_proj.")
@@ -77,17 +82,16 @@ def load_musicgen(folder: Path, name: str, kernel: str | None, allow_pickle: boo
         codec: Codec = build_codec(
             plan.shape, stored, _after("audio_encoder."), f"The codec of {folder}", again
         )
+        if isinstance(codec, Encodec):
+            codec.use_kernel(kernel)
         give_back()
-        digest = weights_hash([folder / "config.json", *files, *tokenizer_files(folder)])
-        lm = build_lm(lm_spec, table, stored, str(folder), COMPOSITE_IGNORED, extra, kernel, digest)
+        lm = build_lm(lm_spec, table, stored, str(folder), COMPOSITE_IGNORED, extra, kernel, digest())
     give_back()
     if text.dim != lm_spec.text_dim:
         raise config.bad(f"has a text encoder {text.dim} wide and says {lm_spec.text_dim}")
-    if isinstance(codec, Encodec):
-        codec.use_kernel(kernel)
     if plan.stereo:
         codec = StereoCodec(codec).eval()
-    return MusicModel(plan.spec, codec, lm, text, digest)
+    return MusicModel(plan.spec, codec, lm, text, digest())
 
 
 def _stored_again(folder: Path, allow_pickle: bool) -> StoredTensors:

@@ -20,7 +20,7 @@ from descant.model.kernels.build import default_folder, load
 from descant.model.kernels.native import NativeWeights
 from descant.model.spec import LmSpec
 
-KEPT = 4  # files
+KEPT = 8  # files, two a model
 SMALLEST = 32_000_000  # bytes of weights that are worth a file
 STALE_SECONDS = 3600  # after which a half-written file is nobody's any more
 ROOM = 4  # a file is written where so many times its size is free
@@ -38,7 +38,7 @@ def key_of(spec: LmSpec, kernel: str, digest: str) -> str:
 def read(weights: NativeWeights, key: str, folder: Path | None = None) -> bool:
     """Thread: whoever loads. Fill weights from the file of that key; False: there is none, or it is damaged,
     and the weights are to be packed. folder: None: the cache's."""
-    path, stretches = _path(key, folder), weights.packed()
+    path, stretches = place(key, folder), weights.packed()
     sizes = [stretch.nbytes for stretch in stretches]
     try:
         with path.open("rb", buffering=0) as file:
@@ -65,7 +65,7 @@ def read(weights: NativeWeights, key: str, folder: Path | None = None) -> bool:
 
 def write(weights: NativeWeights, key: str, folder: Path | None = None) -> bool:
     """Thread: whoever loads. Keep what was packed, whole or not at all; whether it is kept."""
-    path, stretches = _path(key, folder), weights.packed()
+    path, stretches = place(key, folder), weights.packed()
     if sum(stretch.nbytes for stretch in stretches) < SMALLEST:
         return False
     scratch = path.with_suffix(f".{os.getpid()}")
@@ -79,7 +79,7 @@ def write(weights: NativeWeights, key: str, folder: Path | None = None) -> bool:
             for stretch in stretches:
                 file.write(stretch)
         os.replace(scratch, path)
-        _tidy(path.parent)
+        tidy(path.parent)
         return True
     except OSError:
         with suppress(OSError):
@@ -87,8 +87,8 @@ def write(weights: NativeWeights, key: str, folder: Path | None = None) -> bool:
         return False
 
 
-def _tidy(folder: Path) -> None:
-    """Remove all but the newest files, and what processes left half-written that were killed."""
+def tidy(folder: Path) -> None:
+    """Thread: whoever loads. Remove all but the newest files, and what killed processes left half-written."""
     found = sorted(folder.iterdir(), key=lambda one: -one.stat().st_mtime)
     whole = [path for path in found if path.suffix == ".packed"]
     oldest = found[0].stat().st_mtime - STALE_SECONDS  # the first has just been written
@@ -97,5 +97,6 @@ def _tidy(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _path(key: str, folder: Path | None) -> Path:
+def place(key: str, folder: Path | None) -> Path:
+    """Where the file of a key lies or is to lie. folder: None: the cache's."""
     return (folder or default_folder() / "packed") / f"{key}.packed"

@@ -7,14 +7,16 @@ tokenizer.json. All or nothing: whatever is missing or does not fit is a ModelEr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from descant.model.checkpoints.tensors import StoredTensors, check_shapes
+from descant.model.checkpoints.mapped_halves import key_of, mapped
+from descant.model.checkpoints.tensors import StoredTensors, check_shapes, file_hash
 from descant.model.checkpoints.tokenizer_files import FolderTokenizer
 from descant.model.codec.quantizer import ResidualVectorQuantizer
 from descant.model.conditions import clap, t5
@@ -27,13 +29,16 @@ _MOST_SHARDS = 1000
 
 
 def musicgen_text(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path, narrow: bool = False
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    folder: Path,
+    digest: Callable[[], str] | None = None,
 ) -> TextEncoder:
     """The text encoder of a MusicGen as Hugging Face saves it.
 
     tensors: those of its model.safetensors, of which "text_encoder.*" are used (StoredTensors: no others are
-    read). config: its whole config. folder: where its tokenizer lies. narrow: keep its matrices in half
-    precision. Raises ModelError.
+    read). config: its whole config. folder: where its tokenizer lies. digest: gives that of the files; then
+    matrices are in half precision and, where that can be, in a file (mapped_halves.py). Raises ModelError.
     """
     part = config.get("text_encoder")
     if not isinstance(part, Mapping):
@@ -42,15 +47,19 @@ def musicgen_text(
             "Nothing was loaded.",
             "Fetch the model's config.json again.",
         )
-    return _t5_encoder(tensors, part, folder, MUSICGEN_PREFIX, narrow)
+    return _t5_encoder(tensors, part, folder, MUSICGEN_PREFIX, digest)
 
 
-def load_t5(folder: Path) -> TextEncoder:
-    """The encoder half of the T5, T5 v1.1 or FLAN-T5 in a folder. Raises ModelError."""
+def load_t5(folder: Path, lean: bool = False) -> TextEncoder:
+    """The encoder half of the T5, T5 v1.1 or FLAN-T5 in a folder. Raises ModelError.
+
+    lean: matrices in half precision and, where that can be, in a file (mapped_halves.py).
+    """
     config = _config(folder)
     t5.t5_spec(config)
-    with StoredTensors(weight_files(folder), str(folder)) as tensors:
-        return _t5_encoder(tensors, config, folder, "")
+    files = weight_files(folder)
+    with StoredTensors(files, str(folder)) as tensors:
+        return _t5_encoder(tensors, config, folder, "", partial(file_hash, files) if lean else None)
 
 
 def load_clap(folder: Path, quantizer: ResidualVectorQuantizer | None = None) -> TextEncoder:
@@ -118,7 +127,7 @@ def _t5_encoder(
     config: Mapping[str, Any],
     folder: Path,
     prefix: str,
-    narrow: bool = False,
+    digest: Callable[[], str] | None = None,
 ) -> TextEncoder:
     spec = t5.t5_spec(config)
     stored = tensors if isinstance(tensors, StoredTensors) else StoredTensors(tensors, str(folder))
@@ -129,12 +138,21 @@ def _t5_encoder(
     shapes = t5.expected_shapes(spec)
     check_shapes(found, shapes, f"The text encoder of {folder}", (_TIED, "decoder.", "lm_head."))
     tokenizer = FolderTokenizer(folder, spec.vocabulary, lambda ids: ids == [spec.end_token])
-    weights: dict[str, Tensor] = {}
+
+    def read(name: str) -> Tensor:
+        return _floats(stored, prefix + (table if name == _SHARED else name))
+
+    wide = {name: shape for name, shape in shapes.items() if len(shape) == 2 and "bias" not in name}
+    kept = None if digest is None else mapped(wide, read, key_of(wide, digest()))
+    weights = {} if kept is None else dict(kept.tensors)
     for name in shapes:
-        value = _floats(stored, prefix + (table if name == _SHARED else name))
-        halved = value.to(torch.float16) if narrow and value.dim() == 2 and "bias" not in name else value
+        if name in weights:
+            continue
+        value = read(name)
+        halved = value.to(torch.float16) if digest is not None and name in wide else value
         weights[name] = halved if bool(torch.isfinite(halved).all()) else value
-    return TextEncoder(tokenizer, t5.T5(spec, weights), t5.MAX_TOKENS)
+    network = t5.T5(spec, weights, None if kept is None else kept.let_go)
+    return TextEncoder(tokenizer, network, t5.MAX_TOKENS)
 
 
 def _floats(tensors: Mapping[str, Tensor], name: str) -> Tensor:

@@ -8,7 +8,7 @@ by the first layer and used by all. B prompts, L tokens, H heads.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +46,16 @@ class T5Spec:
 
 class T5:
     """tensors: as transformers names them; the token table is "shared.weight". Matrices may lie in half
-    precision, to take half the room: sums are float32 all the same."""
+    precision, to take half the room: sums are float32 all the same.
 
-    def __init__(self, spec: T5Spec, tensors: Mapping[str, Tensor]) -> None:
+    let_go: called when a layer has been used, for tensors that are in memory only while they are read.
+    """
+
+    def __init__(
+        self, spec: T5Spec, tensors: Mapping[str, Tensor], let_go: Callable[[], None] | None = None
+    ) -> None:
         self.spec = spec
+        self._let_go = let_go or (lambda: None)
         self._tensors = {name: tensors[name] for name in expected_shapes(spec)}
 
     def states(self, tokens: Tensor) -> Tensor:
@@ -97,6 +103,7 @@ class T5:
             else:
                 y = F.relu(linear(y, f"{layer}.wi"))
             x = x + linear(y, f"{layer}.wo")
+            self._let_go()
         x = norm(x, "encoder.final_layer_norm")
         return x if mask is None else x * mask[..., None]
 
