@@ -22,6 +22,7 @@ Mode = Literal["trigger", "gate", "toggle", "retrigger"]
 Encoding = Literal["absolute", "two's complement", "binary offset", "sign magnitude"]
 Shown = Literal["empty", "queued", "generating", "playing", "error"]
 SOURCES = ("note", "cc", "program", "bend")
+TRANSPORT = ("start", "continue", "stop")  # sources without a number, of what sends a clock
 PICK_UP = 2  # steps of a knob within which it has met the value it takes over
 STEPS = 127.0
 GO_ON = "go on"  # of a loop: what the generator plays goes on from it
@@ -31,12 +32,13 @@ HUM = ("arm", "last", "listen", "generate", "snap", "octave", "drop")
 class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pad, key, knob or wheel.
 
-    on: "note 36", "cc 74", "program 3" or "bend". channel: 1..16, 0 for any. do: "slot 2" (a prompt of the
-    preset, from 1), "loop 3 press" (or another action of a loop), "parameter guidance", "hum arm" (or another
-    of HUM), "hum redo 2" (a bar, from 1), "panic" or "tap".
+    on: "note 36", "cc 74", "program 3", "bend", or a clock's "start", "continue" or "stop". channel: 1..16, 0
+    for any. do: "slot 2" (a prompt of the preset, from 1), "loop 3 press" (or another action of a loop),
+    "parameter guidance", "hum arm" (or another of HUM), "hum redo 2" (a bar, from 1), "panic" or "tap".
     mode: of pads and keys; "gate" ends at release, "toggle" at the next press. encoding: how a knob counts.
-    pick_up: an absolute knob does nothing until it meets the value that holds. range: what 0 and 127 mean,
-    a parameter's own range by default.
+    pick_up: an absolute knob does nothing until it meets the value that holds. scaled: instead, what is left
+    of its way moves the value over what is left of its own, so that both arrive together and nothing leaps.
+    range: what 0 and 127 mean, a parameter's own range by default.
     """
 
     on: str
@@ -47,6 +49,7 @@ class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pick_up: bool = True
     inverted: bool = False
     range: tuple[float, float] | None = None
+    scaled: bool = False
 
     @property
     def source(self) -> tuple[str, int]:
@@ -95,8 +98,14 @@ def checked_profile(data: Mapping[str, Any], file: str) -> Profile:
 def check_binding(binding: Binding) -> None:
     """Raises ValueError naming what is allowed."""
     kind, _, number = binding.on.partition(" ")
-    if kind not in SOURCES or (kind != "bend" and not (number.isdecimal() and int(number) <= 127)):
-        raise ValueError(f'on = "{binding.on}"; use "note 0".."note 127", "cc 0".., "program 0".. or "bend"')
+    numbered = kind in SOURCES and kind != "bend" and number.isdecimal() and int(number) <= 127
+    if not numbered and binding.on not in ("bend", *TRANSPORT):
+        raise ValueError(
+            f'on = "{binding.on}"; use "note 0".."note 127", "cc 0".., "program 0".., "bend", "start", '
+            '"continue" or "stop"'
+        )
+    if binding.on in TRANSPORT and (binding.do.startswith("parameter ") or binding.mode != "trigger"):
+        raise ValueError(f'on = "{binding.on}" is a moment: it moves no parameter, and its mode is "trigger"')
     if not 0 <= binding.channel <= 16:
         raise ValueError(f"channel = {binding.channel}; use 1..16, or 0 for any")
     words = binding.do.split(" ", 2)
@@ -140,8 +149,8 @@ class Controller:
             self._bank[midi.channel] = midi.value
         found = [binding for binding in self.profile.bindings if self._is_of(binding, midi)]
         if not found:
-            if midi.kind == "program" and self._bank[midi.channel]:
-                return []  # another bank's programs are bound by nobody
+            if midi.kind in TRANSPORT or (midi.kind == "program" and self._bank[midi.channel]):
+                return []  # the clock's own; and another bank's programs are bound by nobody
             return [midi]
         return [do for binding in found if (do := self._do(binding, midi)) is not None]
 
@@ -159,6 +168,8 @@ class Controller:
 
     def _is_of(self, binding: Binding, midi: Midi) -> bool:
         kind, number = binding.source
+        if kind in TRANSPORT:
+            return midi.kind == kind
         if binding.channel and binding.channel != midi.channel + 1:
             return False
         if kind == "note":
@@ -170,7 +181,9 @@ class Controller:
     def _do(self, binding: Binding, midi: Midi) -> Do | None:
         if binding.do.startswith("parameter "):
             return self._moved(binding, midi)
-        down = midi.kind in ("note_on", "program") or (midi.kind == "control" and midi.value >= 64)
+        down = midi.kind in ("note_on", "program", *TRANSPORT) or (
+            midi.kind == "control" and midi.value >= 64
+        )
         strength = midi.value / STEPS if midi.kind in ("note_on", "control") else 1.0
         match binding.mode:
             case "gate":
@@ -202,11 +215,30 @@ class Controller:
         else:
             share = (midi.value + 8192) / 16383 if midi.kind == "bend" else midi.value / STEPS
             value = low + (1 - share if binding.inverted else share) * (high - low)
-            if binding.pick_up and midi.kind == "control" and not self._has_met(binding, value, now):
+            if binding.scaled and midi.kind == "control":
+                found = self._scaled(binding, value, now)
+                if found is None:
+                    return None
+                value = found
+            elif binding.pick_up and midi.kind == "control" and not self._has_met(binding, value, now):
                 return None
             self._sent[binding] = value
         self._values[name] = value
         return Do(binding.do, True, value)
+
+    def _scaled(self, binding: Binding, place: float, now: float | None) -> float | None:
+        """The value where a knob has moved to a place, None where that tells nothing yet; both in the
+        parameter's unit."""
+        before, self._last[binding] = self._last.get(binding), place
+        if now is None or before == now:
+            return place
+        if before is None or place == before:
+            return None
+        low, high = binding.range or PARAMETERS[binding.do.split(" ", 1)[1]][:2]
+        end = max(low, high) if place > before else min(low, high)
+        if place == end or now == end:
+            return end
+        return now + (place - before) * (end - now) / (end - before)
 
     def _has_met(self, binding: Binding, value: float, now: float | None) -> bool:
         """Whether an absolute knob has met the value that holds, since somebody else moved that."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from descant.host.beat_clock import PULSES, ClockIn, TapTempo
-from descant.host.controller import GO_ON, Binding, Controller, Do, Profile, Shown, light
+from descant.host.controller import GO_ON, TRANSPORT, Binding, Controller, Do, Profile, Shown, light
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import profile_for, read_profile, save_learnt
 from descant.host.edge.hummer import Hummer
@@ -202,8 +202,9 @@ class Live:
             tempo = self._clock.tempo
             if midi.kind == "clock" and self._clock.playing and tempo and self._clock.pulses % PULSES == 0:
                 self._follow(tempo, self._clock.beat, at)
-            return []
-        if (learnt := self.learning.hear(name, self._controllers[name].profile, midi)) is not None:
+            if midi.kind not in TRANSPORT:
+                return []
+        elif (learnt := self.learning.hear(name, self._controllers[name].profile, midi)) is not None:
             self._say(learnt.words)
             self._learn(learnt)
             return []

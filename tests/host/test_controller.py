@@ -2,6 +2,7 @@
 
 import tomllib
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -81,6 +82,31 @@ def test_a_knob_picks_up_the_value_that_holds():
     ) == [Do("parameter guidance", True, 1.0)]
 
 
+@given(st.floats(1.0, 8.0), st.lists(numbers, min_size=2, max_size=30), st.booleans())
+def test_a_scaled_knob_never_leaps_goes_with_the_hand_and_arrives_at_its_ends(held, places, inverted):
+    values = {"guidance": held}
+    knob = controller(Binding("cc 1", "parameter guidance", scaled=True, inverted=inverted), values=values)
+    assert knob.take(cc(1, places[0])) == [] or values["guidance"] == pytest.approx(held)  # where it stands
+    for before, place in pairwise(places):
+        was = values["guidance"]
+        knob.take(cc(1, place))
+        step = (values["guidance"] - was) * (-1 if inverted else 1)
+        assert 1.0 <= values["guidance"] <= 8.0
+        assert step * (place - before) >= 0
+        if place in (0, 127) and place != before:
+            assert values["guidance"] == (1.0 if (place == 0) != inverted else 8.0)
+    knob.take(cc(1, 0))
+    knob.take(cc(1, 127))
+    assert knob.take(cc(1, 100))[0].value == pytest.approx(1 + 7 * ((27 if inverted else 100) / 127))
+
+
+def test_a_clock_s_start_and_stop_may_be_bound():
+    knob = controller(Binding("stop", "loop 1 stop all"), Binding("start", "slot 1", channel=3))
+    assert knob.take(Midi("stop")) == [Do("loop 1 stop all")] == knob.take(Midi("stop"))
+    assert knob.take(Midi("start")) == [Do("slot 1")]
+    assert knob.take(Midi("continue")) == []  # a preset knows of no such thing
+
+
 ENDLESS = [("two's complement", 3, 125), ("binary offset", 67, 61), ("sign magnitude", 3, 67)]
 
 
@@ -158,6 +184,9 @@ def test_a_profile_is_a_plain_file_and_its_errors_name_what_is_wrong():
         ('on = "cc 1"\ndo = "parameter loudness"', "parameter NAME"),
         ('on = "cc 1"\ndo = "panic"\nshape = 3', "shape"),
         ('on="cc 200"', "note 0"),
+        ('on="stop 3"', "continue"),
+        ('on="stop"\ndo = "parameter guidance"', "a moment"),
+        ('on="stop"\ndo = "panic"\nmode = "gate"', "a moment"),
     ):
         with pytest.raises(DeviceError, match=words):
             body = wrong if "do" in wrong else wrong + '\ndo = "panic"'

@@ -62,6 +62,7 @@ bindings = st.builds(
     st.booleans(),
     st.booleans(),
     st.none() | st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    st.booleans(),
 )
 
 
