@@ -402,7 +402,9 @@ def bench(
             "Minutes; 8 GB of memory, 3 of disk.",
         ),
     ] = False,
-    kernel: Annotated[str, typer.Option(help="With --musicgen: how it runs.")] = "native-int8",
+    kernel: Annotated[
+        str | None, typer.Option(help="With --musicgen: how it runs.", show_default="native-int8")
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -414,10 +416,14 @@ def bench(
 ) -> None:
     """Measure the model alone and through a real host, print both and append them to the benchmark log."""
     if musicgen:
+        if model != "embedded" or skip_host or seconds != 10.0:
+            raise typer.BadParameter("--musicgen measures its own model: no --model, --seconds, --skip-host.")
         from descant.host.edge.bench_musicgen import run as run_musicgen
 
-        run_musicgen(kernel, threads, log, plot)
+        run_musicgen(kernel or "native-int8", threads, log, plot)
         return
+    if kernel is not None or plot is not None:
+        raise typer.BadParameter("--kernel and --plot want --musicgen.")
     from descant.host.edge.bench import run
 
     run(model, threads, seconds, log, skip_host)

@@ -169,6 +169,12 @@ def parse_preset(text: str, file: str = "preset") -> Preset:
     return preset
 
 
+def is_found(search: str, *texts: str) -> bool:
+    """Whether all words of a search are somewhere in the texts, in capitals or not."""
+    told = " ".join(texts).lower()
+    return all(word in told for word in search.lower().split())
+
+
 def find_preset(presets: Mapping[str, Preset], name: str) -> Preset:
     """The preset of that name ("" is the first one). Errors: PresetError listing the names."""
     if not presets:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from descant.host.desktop.part import lines
 from descant.host.desktop.theme import BOLD, LEFT, MEDIUM, RIGHT, Style, font
 from descant.host.edge import stage_words as words
+from descant.host.preset import is_found
 
 Index = QModelIndex | QPersistentModelIndex
 ROW = 62
@@ -25,12 +26,7 @@ STAR = 30.0
 
 def found(presets: tuple[words.PresetRow, ...], text: str, favourites: set[str]) -> list[words.PresetRow]:
     """Those in which every word is found, favourites first, else in their order."""
-    wanted = text.lower().split()
-    rows = [
-        row
-        for row in presets
-        if all(word in " ".join((row.name, row.description, *row.prompts)).lower() for word in wanted)
-    ]
+    rows = [row for row in presets if is_found(text, row.name, row.description, *row.prompts)]
     return sorted(rows, key=lambda row: row.name not in favourites)
 
 

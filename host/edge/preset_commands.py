@@ -1,4 +1,4 @@
-"""`descant presets list | show | check`: presets as a person reads them.
+"""`descant presets list | find | show | check`: presets as a person reads them.
 
 Knows nothing about models or sessions.
 """
@@ -12,13 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from descant.host.edge.preset_files import choose_preset, load_presets, read_preset
-from descant.host.preset import Preset, PromptSlot, SamplingRow
+from descant.host.preset import Preset, PromptSlot, SamplingRow, is_found
 
 
-def list_presets(folders: tuple[str, ...]) -> None:
-    """Thread: main. Print every preset with its number of prompts; a file that is none is a warning."""
+def list_presets(folders: tuple[str, ...], wanted: str = "") -> None:
+    """Thread: main. Print every preset with its number of prompts, or those in which all words are found; a
+    file that is none is a warning.
+    """
+    presets = load_presets(folders).values()
+    shown = [one for one in presets if is_found(wanted, one.name, one.description, *_texts(one))]
+    if not shown:
+        Console().print(
+            f"None of {len(presets)} presets has {escape(repr(wanted))} in its name, description or prompts."
+        )
+        return
     table = Table("preset", "prompts", "tempo", "quantise", "transition", "description", box=None)
-    for preset in load_presets(folders).values():
+    for preset in shown:
         table.add_row(
             preset.name,
             str(len(preset.prompts)),
@@ -28,6 +37,10 @@ def list_presets(folders: tuple[str, ...]) -> None:
             escape(preset.description),
         )
     Console().print(table)
+
+
+def _texts(preset: Preset) -> list[str]:
+    return [row.text for row in preset.prompts]
 
 
 def show_preset(name: str, folders: tuple[str, ...]) -> None:

@@ -20,6 +20,17 @@ def presets_list(presets: PresetFolders = []) -> None:  # noqa: B006
     list_presets(tuple(map(str, presets)))
 
 
+@app.command("find")
+def presets_find(
+    words: Annotated[list[str], typer.Argument(help="All of them are looked for.")],
+    presets: PresetFolders = [],  # noqa: B006
+) -> None:
+    """Presets by words of their name, description and prompts."""
+    from descant.host.edge.preset_commands import list_presets
+
+    list_presets(tuple(map(str, presets)), " ".join(words))
+
+
 @app.command("show")
 def presets_show(name: str, presets: PresetFolders = []) -> None:  # noqa: B006
     """What a preset binds to which pad, key, program and controller."""

@@ -245,6 +245,10 @@ def test_presets_are_listed_shown_and_checked(
 ) -> None:
     assert "first-light" in run("presets", "list")[1]
     assert "guidance" in run("presets", "show", "hum-along")[1]
+    code, out, _ = run("presets", "find", "HUM", "along")
+    assert code == 0 and "hum-along" in out and "first-light" not in out
+    code, out, _ = run("presets", "find", "[bold]", "zither")
+    assert code == 0 and "None of" in out and "[bold] zither" in out
     good = tmp_path / "mine.toml"
     good.write_text('[[prompts]]\ntext = "piano"\nkey = 36\n')
     assert "ok" in run("presets", "check", good)[1]
@@ -473,6 +477,21 @@ def test_doctor_says_ok_or_what_to_do_on_every_line(run: Run, tmp_path: Path) ->
     assert next(line for line in lines if "endpoint" in line).startswith("ok")
     code, out, _ = run("doctor", "--model", "nothere")
     assert code == 1 and "nothere" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--musicgen", "--model", "tiny"),
+        ("--musicgen", "--skip-host"),
+        ("--musicgen", "--seconds", "5"),
+        ("--kernel", "fp32"),
+        ("--plot", "x.png"),
+    ],
+)
+def test_bench_refuses_options_that_would_do_nothing(run: Run, words: tuple[str, ...]) -> None:
+    code, _, err = run("bench", *words)
+    assert code == 2 and "musicgen" in err
 
 
 def test_bench_prints_a_table_and_appends_one_line_with_machine_and_commit(run: Run, tmp_path: Path) -> None:
