@@ -11,6 +11,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from descant.host.ceiling import Ceiling
 from descant.host.clock_fit import ClockFit
 from descant.host.edge.audio_memory import AudioMemory
 from descant.host.levels import Levels
@@ -34,6 +35,7 @@ class Tick:
         self._sum: Wave = np.zeros((channels, MAX_BLOCK), np.float32)
         self._aside: Wave = np.zeros((channels, MAX_BLOCK), np.float32)
         self._silence: Wave = np.zeros((channels, MAX_BLOCK), np.float32)
+        self._ceiling = Ceiling(channels, MAX_BLOCK)
         self._began = (0, time.monotonic())
 
     def take_over(self, position: float, seconds: float, at_rate: float) -> None:
@@ -79,11 +81,11 @@ class Tick:
         aside = self._aside[:, :n]
         if memory.take_aside(at, aside):  # after the looper: it is captured by nobody
             total += aside
-        if self._aligned:
-            out[:] = total
-        else:
-            out[:] = 0.0
-        self._meter(1, out)
+        if not self._aligned:
+            total[:] = 0.0
+        self._meter(1, total)  # as loud as it wants to be: who plays sees that the ceiling is met
+        self._ceiling.hold(total)
+        out[:] = total
         if self._aligned:
             memory.stamp = 0  # so that nobody takes one block's place for another's time
             memory.position = at

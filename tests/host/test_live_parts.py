@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from descant.host.ceiling import Ceiling
 from descant.host.clock_fit import ClockFit
 from descant.host.levels import Levels
 from descant.host.loop_press import Press
@@ -14,6 +15,29 @@ from descant.host.loop_state import restore, state_of, timeline_in, timeline_out
 from descant.host.looper import Looper
 from descant.host.round_trip import probe, round_trip
 from descant.host.transport import Timeline
+
+
+@given(st.lists(st.floats(-40, 40, width=32), min_size=1, max_size=64), st.floats(0.0, 0.8))
+def test_the_ceiling_is_never_passed_and_what_is_below_stays_to_the_bit(samples, quietest):
+    wave = np.array([samples, [quietest] * len(samples)], np.float32)
+    held = wave.copy()
+    Ceiling(2, 64).hold(held)
+    assert np.abs(held).max() <= 1.0 and np.array_equal(held[1], wave[1])
+    low = np.abs(wave) <= 0.8
+    assert np.array_equal(held[low], wave[low])
+    order = np.argsort(wave[0], kind="stable")
+    assert (np.diff(held[0][order]) >= 0).all()  # louder stays louder
+    mirrored = -wave
+    Ceiling(2, 64).hold(mirrored)
+    assert np.array_equal(mirrored, -held)
+
+
+def test_the_ceiling_bends_without_a_corner():
+    ramp = np.linspace(0.7, 1.2, 5001, dtype=np.float32)[None]
+    held = ramp.astype(np.float32).copy()
+    Ceiling(1, 5001).hold(held)
+    slope = np.diff(held[0].astype(np.float64)) / np.diff(ramp[0].astype(np.float64))
+    assert 0.98 < slope[900:1000].mean() < 1.001 and np.abs(np.diff(slope[::50])).max() < 0.02
 
 
 def test_peaks_are_held_then_fall_and_clips_are_counted():
