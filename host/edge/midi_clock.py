@@ -1,115 +1,120 @@
-"""MIDI clock out: the stage's time as ticks at a port, for drum machines, synthesizers and other programs.
+"""The handle on the process that sends MIDI clock: tells it where time and song are, without ever waiting.
 
-Two activities: the owner says where time and song are, each turn; a thread of its own sleeps from tick to
-tick and sends. If the owner hangs, ticks go on by what it said last.
+Thread: the owner's. One that dies is begun again.
 """
 
 from __future__ import annotations
 
-import threading
+import json
+import os
+import select
+import subprocess
+import sys
 import time
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import rtmidi
 
-from descant.host.beat_clock import ClockOut
-from descant.host.edge.settings import ask_for_real_time
+from descant.host.edge.clock_process import MODULE, READY
 from descant.host.errors import DeviceError
-from descant.host.midi_words import Midi, write_midi
+from descant.host.loop_state import timeline_out
 from descant.host.transport import Timeline
 
-OWN_PORT = "own"
-AHEAD_SECONDS = 0.02  # decided at once: so much later another tempo is told
-LATE_SECONDS = 0.1  # beyond this ticks are left out instead of sent in a heap
-Now = tuple[float, float, float, Timeline]  # a position, its time in seconds, samples a second, the song
+TELL_SECONDS = 0.02  # between two words of an unchanged song
+BEGIN_SECONDS = 15.0  # a process may take to begin
+AGAIN_SECONDS = 2.0  # at least between two beginnings
+END_SECONDS = 2.0
 
 
 class MidiClock:
-    """Thread: the owner's, its own aside. Raises DeviceError where there is no such output.
+    """Raises DeviceError where there is no such output.
 
-    wanted: part of an output port's name, or OWN_PORT for a port of our own, to which others connect. sent:
-    messages so far; late: how often ticks were left out.
+    wanted: part of an output port's name, or "own" for a port of our own, to which others connect. starts:
+    processes begun. pid: of the newest.
     """
 
     def __init__(self, wanted: str, api: int = rtmidi.API_UNSPECIFIED) -> None:
-        self.sent = self.late = 0
-        self._port = _opened(wanted, api)
-        self._clock = ClockOut()
-        self._now: Now | None = None
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="descant midi clock", daemon=True)
-        self._thread.start()
+        self.starts = 0
+        self._wanted, self._api = wanted, api
+        self._timeline: Timeline | None = None  # as it was told last
+        self._told = self._began = 0.0
+        self._process = self._started()
+        said = self._answer()
+        if said != READY:
+            self._process.kill()
+            self.close()
+            what, still, do = said
+            raise DeviceError(what, still, do)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def tell(self, position: float, seconds: float, rate: float, timeline: Timeline) -> None:
-        """Where time and song are."""
-        self._now = position, seconds, rate, timeline
-
-    def want(self, what: Literal["start", "stop", "continue"]) -> None:
-        """For those who listen; the stage's own time never stands still."""
-        self._clock.want(what)
+        """Where time and song are: a position in samples, its time by the monotonic clock, samples a second.
+        Never waits.
+        """
+        if self._process.poll() is not None and seconds - self._began >= AGAIN_SECONDS:
+            self.close()
+            self._process = self._started()
+        if timeline is self._timeline and seconds - self._told < TELL_SECONDS:
+            return
+        said: dict[str, Any] = {"position": position, "seconds": seconds, "rate": rate}
+        if timeline is not self._timeline:
+            said["timeline"] = timeline_out(timeline.pruned(round(position - rate)))
+        line = json.dumps(said).encode() + b"\n"
+        try:  # a pipe takes a short line whole or not at all
+            os.write(self._pipe(), line)
+        except BlockingIOError:
+            return  # it hangs, and knows enough to go on
+        except OSError:
+            return
+        self._timeline, self._told = timeline, seconds
 
     def close(self) -> None:
         """A stop is the last word. Harmless when repeated."""
-        if self._ending.is_set():
-            return
-        self._ending.set()
-        self._thread.join()
-        if self._clock.playing:
-            self._send(Midi("stop"))
-        time.sleep(AHEAD_SECONDS)  # a port that is closed takes with it what it has not sent
-        self._port.delete()
-
-    def _run(self) -> None:
-        """Thread: its own."""
-        ask_for_real_time()
-        at: int | None = None
-        while not self._ending.is_set():
-            now = self._now
-            if now is None:
-                self._ending.wait(AHEAD_SECONDS)
-                continue
-            position, seconds, rate, timeline = now
-            here = position + (time.monotonic() - seconds) * rate
-            if at is None or not here - LATE_SECONDS * rate <= at <= here + 1.0 * rate:
-                self.late += at is not None
-                at = max(0, round(here))
-            until = max(at + 1, round(here + AHEAD_SECONDS * rate))
-            for sample, midi in self._clock.between(timeline, at, until):
-                self._sleep(seconds + (sample - position) / rate)
-                self._send(midi)
-            at = until
-            self._sleep(seconds + (at - position) / rate - AHEAD_SECONDS / 2)
-
-    def _sleep(self, until: float) -> None:
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(left)
-
-    def _send(self, midi: Midi) -> None:
-        with suppress(Exception):  # whoever listened is gone: time goes on
-            self._port.send_message(list(write_midi(midi)))
-            self.sent += 1
-
-
-def _opened(wanted: str, api: int) -> Any:
-    why = "no MIDI system is there"
-    for candidate in [api] if api else rtmidi.get_compiled_api():
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(OSError):
+            self._process.stdin.close()
         try:
-            port = rtmidi.MidiOut(candidate, "descant")
-            if wanted == OWN_PORT:
-                port.open_virtual_port("clock")
-                return port
-            names = port.get_ports()
-            for index, name in enumerate(names):
-                if wanted.lower() in name.lower():
-                    port.open_port(index, "clock")
-                    return port
-            why = f"there are {', '.join(names) or 'none'}"
-            port.delete()
-        except Exception as error:  # rtmidi's own errors: that system is not there, or has no ports of ours
-            why = str(error)
-    raise DeviceError(
-        f"There is no MIDI output {wanted!r} to send a clock to: {why}.",
-        "Everything else works without it.",
-        f'Name (part of) an output after --clock-out, or "{OWN_PORT}" for a port that others connect to.',
-    )
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _pipe(self) -> int:
+        assert self._process.stdin is not None
+        return self._process.stdin.fileno()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        self.starts += 1
+        self._began = time.monotonic()
+        self._timeline = None
+        process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, self._wanted, str(self._api)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert process.stdin is not None
+        if sys.platform != "win32":
+            os.set_blocking(process.stdin.fileno(), False)
+        return process
+
+    def _answer(self) -> Any:
+        """READY, or the three lines of an error."""
+        assert self._process.stdout is not None
+        if sys.platform != "win32" and not select.select([self._process.stdout], [], [], BEGIN_SECONDS)[0]:
+            line = b""
+        else:
+            line = self._process.stdout.readline()
+        try:
+            return json.loads(line)
+        except ValueError:
+            return (
+                "The process that sends MIDI clock did not begin",
+                "Everything else works without it",
+                "Try again, or leave out --clock-out",
+            )
