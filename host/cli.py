@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from descant.host.edge.errors_shown import Interrupted, show
 from descant.host.edge.eval_app import app as eval_app
+from descant.host.edge.keys_app import app as keys_app
 from descant.host.edge.models_app import app as models_app
 from descant.host.edge.options import Endpoint, Model, PresetFolders, Threads, file_to_write
 from descant.host.edge.plugin_app import app as plugin_app
@@ -53,6 +54,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
 app.add_typer(takes_app, name="takes")
 app.add_typer(plugin_app, name="plugin")
+app.add_typer(keys_app, name="keys")
 
 
 class Themes(StrEnum):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from descant.host.edge.keys import host_curve
 from descant.host.edge.scratch import sweep
 from descant.host.edge.settings import EngineSettings, ask_for_priority, default_endpoint, default_threads
 from descant.host.edge.supervisor import Supervisor
@@ -38,11 +39,12 @@ def run(
     """
     endpoint = endpoint or default_endpoint()
     check_port(endpoint)
+    curve = host_curve(endpoint)
     settings = EngineSettings(model, threads or default_threads(), presets)
     with only_host_at(endpoint):
         sweep()
         supervisor = Supervisor(
-            BridgeServer(endpoint),
+            BridgeServer(endpoint, curve=curve),
             settings,
             log=log,
             on_ready=lambda: print(f"ready {endpoint}", flush=True),

@@ -18,6 +18,7 @@ from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
 from descant.host.edge.hummer import Hummer, classes_played
+from descant.host.edge.keys import bridge_curve
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.midi_clock import MidiClock
 from descant.host.edge.midi_ports import MidiPorts
@@ -63,6 +64,7 @@ class LiveRequest:
 def run(request: LiveRequest) -> None:
     """Thread: main. Play. Raises HostError or WireError when there is no host to play."""
     presets, preset = choose_preset(request.presets, request.preset, "Nothing was played.")
+    curve = bridge_curve(request.endpoint)
     console = Console(stderr=True, highlight=False)
 
     def say(text: str) -> None:
@@ -100,6 +102,7 @@ def run(request: LiveRequest) -> None:
             preset=request.preset,
             seed=request.seed,
             recall=Recall(presets, preset),
+            curve=curve,
         )
         stack.callback(client.close)
         patience = time.monotonic() + _PATIENCE

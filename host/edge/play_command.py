@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from descant.host.edge.audio_device import open_output
 from descant.host.edge.host_process import running_host
 from descant.host.edge.inputs import check_melody, read_performance, unbound
+from descant.host.edge.keys import bridge_curve
 from descant.host.edge.listening import ListeningClient
 from descant.host.edge.performer import Performer, Recording, host_gone
 from descant.host.edge.preset_files import FIRST, choose_preset, load_presets
@@ -59,7 +60,7 @@ def run(request: Request) -> None:
     if performance.hum is not None:
         apply_threads(1)  # the host has the others
         check_melody(performance, request.hum, "" if request.endpoint else request.model)
-    endpoint = request.endpoint
+    endpoint, curve = request.endpoint, bridge_curve(request.endpoint)
     preset = _preset(request)
     if preset is not None and (unheard := unbound(performance, preset)) is not None:
         print(unheard, file=sys.stderr)
@@ -78,6 +79,7 @@ def run(request: Request) -> None:
             name="descant play",
             preset=request.preset,
             seed=request.seed,
+            curve=curve,
         )
         client.connect()
         stack.callback(client.close)

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import descant.plugin_bridge
+from descant.host.edge.keys import bridge_file
 from descant.host.edge.settings import APP, available_cores, default_endpoint
 from descant.host.errors import HostError
 
@@ -128,10 +129,9 @@ def where() -> None:
         target = product.folder / product.built
         state = "installed" if target.exists() else "not installed"
         console.print(f"{product.title:16} {state:14} {escape(str(target))}", soft_wrap=True)
-    config = Path(platformdirs.user_config_dir(APP)) / "plugin.toml"
     console.print(f"{'source':31} {escape(str(source_folder()))}", soft_wrap=True)
     console.print(f"{'host':31} {escape(default_endpoint())}", soft_wrap=True)
-    console.print(f"{'another host':31} DESCANT_ENDPOINT, or {escape(str(config))}", soft_wrap=True)
+    console.print(f"{'another host':31} DESCANT_ENDPOINT, or {escape(str(bridge_file()))}", soft_wrap=True)
 
 
 def _check_tools(framework: Path) -> None:

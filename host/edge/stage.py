@@ -20,6 +20,7 @@ from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
 from descant.host.edge.hummer import Hummer, classes_played
+from descant.host.edge.keys import bridge_curve
 from descant.host.edge.live import Live
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
@@ -79,7 +80,7 @@ class Stage:
         self.client = StageClient(
             endpoint, order.rate, order.block, CHANNELS, name="descant desktop",
             preset=self.preset.name, seed=order.seed,
-            recall=Recall(self.presets, self.preset),
+            recall=Recall(self.presets, self.preset), curve=bridge_curve(order.endpoint),
         )  # fmt: skip
         self.ports = MidiPorts(order.midi)
         self.live: Live | None = None

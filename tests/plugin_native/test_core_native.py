@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from descant.host.edge import keys as host_keys
 from descant.plugin_bridge import wire
 from tests.plugin_bridge.small_host import SmallHost, ipc_endpoint, voice
 from tests.plugin_native import rig
@@ -349,3 +351,26 @@ def test_garbage_from_a_host_is_counted_and_nothing_else(stage):
         stage.host.server._socket.send_multipart([stage.host.client, *bad])
     until(lambda: stage.daw.report["malformed"] == 6, stage.turn)
     assert stage.daw.report["state"] == rig.LIVE
+
+
+def test_a_host_on_another_machine_is_reached_by_the_keys_that_were_printed(lib, monkeypatch, tmp_path):
+    """What `descant keys add` prints is what the plugin reads; without it, nobody comes in."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    lines = host_keys.add("laptop", endpoint)
+    known = host_keys.read_keys()
+    assert known is not None
+    host = SmallHost(endpoint, curve=known.curve())
+    monkeypatch.setenv("DESCANT_ENDPOINT", endpoint)
+    stranger = Stage(host, NativeDaw(lib, endpoint))
+    for _ in range(100):  # without keys nothing of it reaches the host
+        stranger.turn()
+    (tmp_path / "descant" / "plugin.toml").write_text(lines)
+    friend = Stage(host, NativeDaw(lib, endpoint))
+    friend.live()
+    assert len(host.hellos) == 1 and stranger.daw.report["state"] != rig.LIVE
+    for one in (stranger, friend):
+        one.daw.close()
+    host.server.close()
