@@ -135,6 +135,13 @@ def where() -> None:
 
 
 def _check_tools(framework: Path) -> None:
+    here = (framework / "distrho" / "DistrhoPlugin.hpp").is_file()
+    if not here and framework != DEBIAN_FRAMEWORK:
+        raise HostError(
+            f"{framework} holds no DISTRHO Plugin Framework (it would have distrho/DistrhoPlugin.hpp in it).",
+            _STILL,
+            "Name the framework's own folder, or leave out --framework to use Debian's package dpf-source.",
+        )
     compilers = [os.environ.get("CXX", ""), "c++", "g++", "clang++", "cl"]
     missing = []
     if not any(name and shutil.which(name) for name in compilers):
@@ -143,7 +150,7 @@ def _check_tools(framework: Path) -> None:
         missing.append("make")
     if not shutil.which("cmake"):
         missing.append("CMake")
-    if not (framework / "distrho" / "DistrhoPlugin.hpp").is_file():
+    if not here:
         missing.append("the DISTRHO Plugin Framework")
     if sys.platform == "linux" and not missing:
         for name, what in (("zmq.h", "libzmq's header zmq.h"), ("zmq.hpp", "libzmq's C++ header zmq.hpp")):

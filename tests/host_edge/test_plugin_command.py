@@ -14,8 +14,9 @@ from descant.host.errors import HostError
 def test_without_a_compiler_the_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(plugin_command, "DEBIAN_FRAMEWORK", tmp_path / "no-framework")
     with pytest.raises(HostError) as caught:
-        plugin_command.build(tmp_path / "no-framework", tmp_path / "build")
+        plugin_command.build(None, tmp_path / "build")
     error = caught.value
     assert error.what == (
         "To build the plugin a C++ compiler, make, CMake and the DISTRHO Plugin Framework are missing."
@@ -31,8 +32,11 @@ def test_one_missing_thing_is_named_alone(tmp_path, monkeypatch):
         tool.write_text("#!/bin/sh\nexit 1\n")
         tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match=r"typo holds no DISTRHO Plugin Framework"):
+        plugin_command.build(tmp_path / "typo", None)
+    monkeypatch.setattr(plugin_command, "DEBIAN_FRAMEWORK", tmp_path / "no-framework")
     with pytest.raises(HostError, match="the DISTRHO Plugin Framework is missing"):
-        plugin_command.build(tmp_path / "no-framework", None)
+        plugin_command.build(None, None)
 
 
 def test_a_build_that_fails_says_why_and_keeps_what_was_said(tmp_path, monkeypatch):
