@@ -1,0 +1,221 @@
+"""The real window on a real screen server: keys and mouse make music; killed or frozen, the sound goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
+
+from descant.host.edge import stage_words as words
+from tests.rig.conftest import wait_for
+from tools.screen import Picture, Screen, save
+
+pytestmark = pytest.mark.jack
+
+# Where parts of a window of that size are, by a twin that nobody sees: [x, y] in pixels, by name.
+TWIN = """
+import json, sys
+from pathlib import Path
+from PySide6.QtWidgets import QApplication
+from descant.host.desktop.link import StageLink
+from descant.host.desktop.prefs import Prefs
+from descant.host.desktop.theme import THEMES, Style
+from descant.host.desktop.window import Window
+from descant.host.edge import stage_words as words
+
+app = QApplication(["descant"])
+link = StageLink(sys.argv[1] + "-nobody")
+window = Window(link, Style(THEMES["dark"]), Prefs(), Path(sys.argv[2]) / "twin.json")
+window.resize(int(sys.argv[3]), int(sys.argv[4]))
+window.show()
+window.show_view(link._taken(words.read_view(sys.stdin.buffer.read())))
+app.processEvents()
+parts = {"surface": window.surface, "panic": window.panic}
+parts |= {f"pad {n + 1}": pad for n, pad in enumerate(window.pads.pads)}
+parts |= {f"loop {n + 1}": slot for n, slot in enumerate(window.loops.slots)}
+places = {}
+for name, part in parts.items():
+    at = part.mapTo(window, part.rect().topLeft())
+    places[name] = [at.x(), at.y(), part.width(), part.height()]
+print(json.dumps(places))
+"""
+
+
+class Eye:
+    """Another one who looks at the stage, as the window does."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.socket = zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+
+    def look(self) -> words.View | None:
+        """How things stand; None where nobody answers within a second."""
+        self.socket.send(words.pack(words.Look()))
+        view = None
+        while self.socket.poll(0 if view is not None else 1000):
+            view = words.read_view(self.socket.recv())
+        return view
+
+    def until(self, true: Callable[[words.View], object], what: str) -> words.View:
+        """The first view of which something is true."""
+        found: list[words.View] = []
+
+        def seen() -> bool:
+            view = self.look()
+            if view is not None and true(view):
+                found.append(view)
+            return bool(found)
+
+        wait_for(seen, what, 90)
+        return found[0]
+
+
+class Desk:
+    """A screen and a stage with windows on it."""
+
+    def __init__(self, screen: Screen, folder: Path) -> None:
+        self.screen, self.folder = screen, folder
+        self.endpoint = f"ipc://{folder}/stage"
+        self.environment = {**os.environ, "DISPLAY": screen.display, "QT_QPA_PLATFORM": "xcb"}
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.eye = Eye(self.endpoint)
+
+    def open(self) -> subprocess.Popen[bytes]:
+        """One more window, shown and with the keys."""
+        before = len(self.screen.windows("Descant"))
+        command = [sys.executable, "-m", "descant.host.cli", "desktop", "--stage", self.endpoint]
+        with (self.folder / f"log{len(self.started)}").open("wb") as log:
+            self.started.append(
+                subprocess.Popen(
+                    [*command, "--threads", "1", "--theme", "dark", "--scale", "100"],
+                    env=self.environment,
+                    stdout=log,
+                    stderr=log,
+                )
+            )
+        wait_for(lambda: len(self.screen.windows("Descant")) > before, "a window", 60)
+        self.screen.focus(self.window)
+        return self.started[-1]
+
+    @property
+    def window(self) -> int:
+        return self.screen.windows("Descant")[-1]
+
+    def places(self) -> dict[str, tuple[int, int]]:
+        """The middle of each part on the screen."""
+        left, top, width, height = self.screen.place(self.window)
+        view = self.eye.until(lambda view: view.furniture is not None, "the stage's furniture")
+        told = subprocess.run(
+            [sys.executable, "-c", TWIN, self.endpoint, str(self.folder), str(width), str(height)],
+            input=words.pack(view),
+            stdout=subprocess.PIPE,
+            env={**self.environment, "QT_QPA_PLATFORM": "offscreen"},
+            check=True,
+        )
+        rows = json.loads(told.stdout)
+        return {name: (left + x + w // 2, top + y + h // 2) for name, (x, y, w, h) in rows.items()}
+
+    def close(self) -> None:
+        self.eye.socket.send(words.pack(words.Quit()))
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        wait_for(lambda: self.eye.look() is None, "the stage's end", 30)
+        self.eye.socket.close()
+        self.screen.close()
+
+
+@pytest.fixture
+def desk(jack: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    try:
+        screen = Screen()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    for name in ("CONFIG", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    made = Desk(screen, tmp_path)
+    yield made
+    made.close()
+
+
+def seen(desk: Desk, name: str, true: Callable[[Picture], bool]) -> Picture:
+    """A picture, once something is true of it; it is kept beside the test's files."""
+    found: list[Picture] = []
+
+    def looks() -> bool:
+        found[:] = [desk.screen.picture()]
+        return true(found[0])
+
+    wait_for(looks, name)
+    save(found[0], desk.folder / f"{name}.png")
+    return found[0]
+
+
+def share(picture: Picture, colour: tuple[int, int, int]) -> float:
+    """How much of a picture is of a colour."""
+    return float((picture == np.array(colour, np.uint8)).all(axis=-1).mean())
+
+
+def sounds(view: words.View) -> bool:
+    """Made, or the last bar held where this machine is too slow for the moment."""
+    return (
+        view.phase in ("generating", "late")
+        and max((peak for peak, _, _ in view.meters.outputs), default=-99) > -60
+    )
+
+
+def test_keys_and_mouse_play_and_the_sound_outlives_the_window(desk: Desk) -> None:
+    first = desk.open()
+    desk.eye.until(lambda view: view.phase == "ready", "a stage that is ready")
+    desk.screen.key("1")
+    desk.eye.until(lambda view: view.slot == 0 and sounds(view), "the first pad, by its key")
+
+    places = desk.places()
+    desk.screen.click(*places["pad 2"])
+    desk.eye.until(lambda view: view.slot == 1, "the second pad, by the mouse")
+    x, y = places["surface"]
+    desk.screen.drag((x, y), (x + 60, y - 40))
+    desk.eye.until(
+        lambda view: view.plane is not None and view.plane.on and view.plane.x > 0.55 and view.plane.y < 0.45,
+        "the point, dragged",
+    )
+    desk.screen.key("alt+q")
+    desk.eye.until(lambda view: any(loop.state != "empty" for loop in view.loops), "a loop, captured by keys")
+
+    dark = seen(desk, "dark", lambda picture: bool(picture.any()))
+    desk.screen.key("ctrl+t")
+    black = seen(desk, "high-contrast", lambda picture: share(picture, (0, 0, 0)) > 0.3)
+    assert share(dark, (0, 0, 0)) < 0.3 and len(np.unique(black.reshape(-1, 3), axis=0)) > 20
+
+    os.kill(first.pid, signal.SIGSTOP)  # frozen
+    before = desk.eye.look()
+    assert before is not None
+    after = desk.eye.until(
+        lambda view: view.position > before.position + 2 * 48_000 and sounds(view), "sound that goes on"
+    )
+    assert after.meters.restarts == before.meters.restarts
+    os.kill(first.pid, signal.SIGKILL)  # and dead
+    first.wait()
+    later = desk.eye.until(
+        lambda view: view.position > after.position + 48_000 and sounds(view), "sound without a window"
+    )
+    assert later.slot == after.slot
+
+    desk.open()
+    desk.screen.key("Escape")
+    desk.eye.until(lambda view: view.phase == "ready", "panic, in another window on the same stage")
+    again = desk.eye.look()
+    assert again is not None and again.position > later.position
