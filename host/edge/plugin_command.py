@@ -163,7 +163,8 @@ def _check_tools(framework: Path) -> None:
         raise HostError(
             f"To build the plugin {_and(missing)} {verb} missing.",
             _STILL,
-            f"On Debian: sudo apt-get install {packages} (a framework elsewhere: --framework FOLDER).",
+            f"On Debian: sudo apt-get install {packages}"
+            + ("." if here else " (a framework elsewhere: --framework FOLDER)."),
         )
 
 
