@@ -205,12 +205,12 @@ class Score:
         keeps its place.
         """
         moved = changeable - decided
-        decided += 2 * self._frame  # numbers wait so long for their place on a grid
         old, wishes = self.schedule, self._wishes
         scene = {field.name: getattr(old.base, field.name) for field in fields(Scene)}
         later = []
         for edit in old.edits:
-            reached = edit.late or edit.at_sample <= (decided if edit.by_trigger else max(decided, to))
+            on_grid = decided + 2 * self._frame  # numbers wait so long for their place on it
+            reached = edit.late or edit.at_sample <= (decided if edit.by_trigger else max(on_grid, to))
             if reached or edit.field == "melody":
                 scene[edit.field] = edit.value
             elif not (edit.by_trigger or edit.field == "timeline"):

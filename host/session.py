@@ -267,7 +267,7 @@ class Session:
 
     def _heard(self, beat: Heartbeat) -> list[HostOutput]:
         """Follow the client's clock, wherever it goes."""
-        before, decided = self.pacing, self.changeable
+        before = self.pacing
         if before.stale(beat):
             return []
         self.pacing = before.heard(beat)
@@ -279,7 +279,8 @@ class Session:
         if before.jumped(beat):
             self.give_up_work()
             self.log.complete = False  # it tells of one pass along the timeline
-            planned = self.score.jump(beat.playhead, decided, self.pacing.changeable)
+            self._ridden = 0
+            planned = self.score.jump(beat.playhead, before.changeable, self.pacing.changeable)
             goes_on = self.score.schedule.sounding(self.pacing.changeable)
             self.playback.jump(beat.playhead, before.playhead if goes_on else None)
             self._excused = min(self._excused, beat.playhead)

@@ -115,7 +115,7 @@ def measure(kernel: str, threads: int, course: Course, progress: Callable[[str],
     parts = stages(runner, usual, course.repeats, words)
     progress("first audio")
     first = first_audio(model, PROMPT, 7)
-    embedded = measure_sessions(course.sessions, course.embedded, progress)
+    embedded = measure_sessions(course.sessions, course.embedded, progress, kernel)
     sessions = together(runner, usual, course.sessions, course.rounds, progress)
     progress("building transformers' decoders")
     references = [Reference(course.size, dtype, 20, sampling) for dtype in (torch.bfloat16, torch.float32)]

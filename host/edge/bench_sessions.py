@@ -12,11 +12,10 @@ import msgspec
 import torch
 
 from descant.host.edge.bench_race import Progress
-from descant.host.edge.models import load_named
 from descant.host.engine import Engine
 from descant.host.events import Heartbeat, SessionHello, Trigger
 from descant.host.preset import Preset, PromptSlot
-from descant.model import MusicModel
+from descant.model import MusicModel, load_model
 
 _RATE, _BLOCK = 48_000, 960
 _WARM = 3.0  # seconds of audio before the measure, so that every lead is full
@@ -31,13 +30,13 @@ class Engaged(msgspec.Struct, frozen=True):
 
 
 def measure_sessions(
-    counts: Sequence[int], seconds: float, progress: Progress, model: MusicModel | None = None
+    counts: Sequence[int], seconds: float, progress: Progress, kernel: str, model: MusicModel | None = None
 ) -> list[Engaged]:
-    """Thread: main. The embedded model on one thread, for each number of sessions."""
+    """Thread: main. The embedded model on one thread, for each number of sessions. kernel: how it runs."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        model = model if model is not None else load_named("embedded")
+        model = model if model is not None else load_model("embedded", kernel)
         found = []
         for n in counts:
             progress(f"the embedded model: {n} sessions in one engine")

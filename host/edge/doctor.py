@@ -51,6 +51,7 @@ def run(model: str, threads: int, endpoint: str) -> int:
         ("model", lambda: check_model(model)),
         ("audio", check_devices),
         ("endpoint", lambda: check_endpoint(endpoint)),
+        ("plugin", check_plugin),
     )
     worst = 0
     for name, check in checks:
@@ -189,6 +190,17 @@ def check_devices() -> Iterable[Line]:
             "no output device",
             "none is needed with a DAW; plug one in to hear `descant play`",
         )
+
+
+def check_plugin() -> Iterable[Line]:
+    """Where plugins look for a host, and what they are told in vain."""
+    from descant.host.edge.plugin_settings import found
+
+    at = found()
+    for problem in at.problems:
+        yield Line("warn", "plugin", problem, "correct it, or remove it")
+    if at.endpoint:
+        yield Line("ok", "plugin", f"plugins look for the host at {at.endpoint} (by {at.source})")
 
 
 def check_endpoint(endpoint: str) -> Iterable[Line]:

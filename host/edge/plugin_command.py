@@ -21,7 +21,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import descant.plugin_bridge
 from descant.host.edge.keys import bridge_file
-from descant.host.edge.settings import APP, available_cores, default_endpoint
+from descant.host.edge.plugin_settings import found
+from descant.host.edge.settings import APP, available_cores
 from descant.host.errors import HostError
 
 DEBIAN_FRAMEWORK = Path("/usr/share/dpf")
@@ -93,6 +94,7 @@ def build(framework: Path | None, into: Path | None) -> Path:
             _STILL,
             "Name another folder: --into FOLDER.",
         ) from error
+    _forget_another_source(folder)
     configure = ["cmake", "-S", str(source_folder()), "-B", str(folder), f"-DDPF_DIR={framework}"]
     if shutil.which("ninja") and not (folder / "CMakeCache.txt").exists() and not shutil.which("make"):
         configure += ["-G", "Ninja"]
@@ -130,8 +132,11 @@ def where() -> None:
         state = "installed" if target.exists() else "not installed"
         console.print(f"{product.title:16} {state:14} {escape(str(target))}", soft_wrap=True)
     console.print(f"{'source':31} {escape(str(source_folder()))}", soft_wrap=True)
-    console.print(f"{'host':31} {escape(default_endpoint())}", soft_wrap=True)
+    at = found()
+    console.print(f"{'host':31} {escape(at.endpoint or 'none')} (by {escape(at.source)})", soft_wrap=True)
     console.print(f"{'another host':31} DESCANT_ENDPOINT, or {escape(str(bridge_file()))}", soft_wrap=True)
+    for problem in at.problems:
+        console.print(f"[yellow]{'not used':31}[/yellow] {escape(problem)}", soft_wrap=True)
 
 
 def _check_tools(framework: Path) -> None:
@@ -188,18 +193,45 @@ def _lines(command: list[str]) -> Iterator[str]:
     yield f"exit {process.returncode}"
 
 
+def _forget_another_source(folder: Path) -> None:
+    """A build of a Descant that lay elsewhere: CMake would not go on with it. What is not CMake's stays."""
+    cache = folder / "CMakeCache.txt"
+    try:
+        home = re.search(
+            r"^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$", cache.read_text(errors="replace"), re.MULTILINE
+        )
+        if home is not None and Path(home[1]).resolve() != source_folder().resolve():
+            cache.unlink()
+            shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
+    except OSError:
+        return  # there is none
+
+
 def _explain_failure(said: str, folder: Path) -> None:
     if said.endswith("exit 0"):
         return
-    reasons = [line.strip() for line in said.splitlines() if line.startswith("  ") and line.strip()]
-    reason = reasons[0] if reasons else next((x for x in said.splitlines() if "error" in x.lower()), "")
+    reason = _reason(said)
     log = folder / "descant-build.log"
     log.write_text(said, encoding="utf-8")
     raise HostError(
         f"The plugin could not be built: {reason[:300] or 'the compiler gave up'}",
         _STILL,
-        f"Read {log}; on Debian: sudo apt-get install {' '.join(_PACKAGES.values())}",
+        f"Read {log}; all packages it needs are there, so a compiler or one of them may be broken.",
     )
+
+
+def _reason(said: str) -> str:
+    """CMake's first paragraph of a reason as one line, or the first line that speaks of an error."""
+    lines = said.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("  ") and line.strip()]
+    if not starts:
+        return next((line for line in lines if "error" in line.lower()), "")
+    found = []
+    for line in lines[starts[0] :]:  # up to the next paragraph that is no further sentence of it
+        if line.strip() and not line.startswith("  "):
+            break
+        found.append(line.strip())
+    return " ".join(" ".join(found).split())
 
 
 def _with_bar(command: list[str], folder: Path, console: Console) -> None:

@@ -37,6 +37,13 @@ public:
     }
     void end() noexcept;
 
+    // Music plays live again: that a bounce failed has been seen.
+    void forgive() noexcept
+    {
+        uint32_t failed = Report::FAILED;
+        report_.bounce.compare_exchange_strong(failed, Report::NONE);
+    }
+
     // The next n samples once all of them have come, a part of the ring after the other. push: as Says::push.
     // welcomes: of the session with which it began; another makes something else.
     template <class Push> void read(float* const* out, uint32_t n, uint32_t welcomes, Push push) noexcept

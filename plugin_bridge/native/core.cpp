@@ -89,8 +89,11 @@ void Core::process(const float* const* in, float* const* out, uint32_t n, const 
         event.transport = transport_;
         says_.say(event);
     }
-    if (step.started)
+    if (step.started) {
         says_.open = true;
+        if (!offline_)
+            bounce_.forgive();
+    }
     if (step.stopped && parameters[RUN_ON].load(std::memory_order_relaxed) < 0.5f)
         says_.open = false;
     if (anew) {

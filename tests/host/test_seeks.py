@@ -119,6 +119,41 @@ def test_a_pad_that_waits_for_its_bar_finds_the_next_one_at_the_new_place(client
     assert scene(player, 96_000).text == "warm ambient with synth pad" and not player.faults
 
 
+@pytest.mark.parametrize("block", [256, 480, 1024])
+@pytest.mark.parametrize(
+    "leaps", [(76_800, 77_760), (60_000, 61_000, 85_000), (80_000, 80_512, 81_024, 81_536)]
+)
+@pytest.mark.parametrize("by", [256, -256])
+def test_small_leaps_while_a_pad_waits_for_its_bar_leave_it_on_the_bar(client, block, leaps, by):
+    """A host of plugins that loses a block here and there; the pad's first frames may be made already."""
+    player = client(seconds=4, slices=8, block=block)
+    player.send(TransportEvent(0, 120, 0.0))
+    player.run_to(48_000)
+    player.send(Trigger(48_000, 0))
+    for at in leaps:
+        player.run_to(at)
+        player.seek(player.playhead + by)
+        player.send(TransportEvent(player.playhead, 120, player.playhead / 24_000))
+    player.run_to(144_000)
+    assert 96_000 <= first_sound(player, 0) <= 96_010
+    assert not player.faults
+
+
+def test_a_knob_ridden_before_a_rewind_is_heard_after_it(client):
+    """Where the ride had come to far ahead says nothing of the new place."""
+    player = client(seconds=6, slices=1, block=480, preset="free")
+    player.send(Trigger(0, 0))
+    player.run_to(200_000)
+    for step in range(20):
+        player.send(Control(player.playhead, 1, step))
+        player.run_to(player.playhead + 480)
+    player.seek(24_000)
+    player.send(Control(player.playhead, 1, 127), Control(player.playhead, 1, 126))
+    acts = [entry.changeable for entry in player.engine.session(1).log.entries[-2:]]
+    lead = player.engine.session(1).pacing.lead
+    assert all(24_000 + player.commit <= at <= 24_000 + lead + SOON for at in acts)
+
+
 def test_a_stop_that_was_decided_holds_at_the_new_place(client):
     player = client(seconds=4, slices=8, preset="free")
     player.send(Trigger(0, 0))

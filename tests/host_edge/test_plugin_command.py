@@ -43,7 +43,10 @@ def test_a_build_that_fails_says_why_and_keeps_what_was_said(tmp_path, monkeypat
     for name, script in (
         ("g++", "exit 0"),
         ("make", "exit 0"),
-        ("cmake", 'echo "CMake Error at CMakeLists.txt:1:"; echo "  The moon is full."; exit 1'),
+        (
+            "cmake",
+            'echo "CMake Error at x:1:"; echo "  The moon is"; echo; echo "    full."; echo Call; exit 1',
+        ),
     ):
         tool = tmp_path / name
         tool.write_text(f"#!/bin/sh\n{script}\n")
@@ -60,6 +63,18 @@ def test_a_build_that_fails_says_why_and_keeps_what_was_said(tmp_path, monkeypat
         plugin_command.build(framework, build)
     log = build / "descant-build.log"
     assert str(log) in caught.value.do and "CMake Error" in log.read_text()
+    assert "apt-get" not in caught.value.do  # all packages are there
+
+
+def test_what_another_checkout_built_is_built_anew_and_what_is_not_cmakes_stays(tmp_path):
+    cache, made, other = tmp_path / "CMakeCache.txt", tmp_path / "CMakeFiles", tmp_path / "mine.txt"
+    for home, gone in ((plugin_command.source_folder(), False), (tmp_path / "moved", True)):
+        cache.write_text(f"# so\nCMAKE_HOME_DIRECTORY:INTERNAL={home}\n")
+        made.mkdir(exist_ok=True)
+        other.write_text("")
+        plugin_command._forget_another_source(tmp_path)
+        assert (cache.exists(), made.exists()) == (not gone, not gone) and other.exists()
+    plugin_command._forget_another_source(tmp_path)
 
 
 def test_the_source_ships_with_the_package():

@@ -18,7 +18,7 @@ from tests.plugin_native.serving import Serving
 from tests.plugin_native.test_core_native import midi, until
 
 RATE, TEMPO = 48000, 140.0
-RUNNING, FAILED = 1, 2
+NONE, RUNNING, FAILED = 0, 1, 2
 
 
 @pytest.fixture
@@ -190,6 +190,10 @@ def test_a_host_that_dies_in_a_bounce_ends_it_in_silence(lib):
         again = Serving(EngineHost(endpoint))
         daw.process(512, Song(False, 0, 0.0, TEMPO))
         until(lambda: daw.report["state"] == rig.LIVE)
+        assert daw.report["bounce"] == FAILED  # to be seen, until it is played live again
+        daw.process(512, Song(True, 0, 0.0, TEMPO))
+        assert daw.report["bounce"] == NONE
+        daw.process(512, Song(False, 512, 0.0, TEMPO))
         np.testing.assert_array_equal(bounce(daw, 2.5), heard)
         daw.close()
         again.close()
