@@ -341,6 +341,10 @@ def desktop(
     theme: Annotated[Themes | None, typer.Option(help="How it looks; remembered when changed there.")] = None,
     scale: Annotated[int | None, typer.Option(min=100, max=200, help="Percent of the usual size.")] = None,
     stage: Annotated[str, typer.Option(help="Where the sound is made: ipc://PATH; empty: your own.")] = "",
+    takes: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="The folder of takes that is shown; yours if none is named."),
+    ] = None,
 ) -> None:
     """Open the window. The sound is made by a process of its own, which plays on when the window does not."""
     from descant.host.edge.desktop_command import run
@@ -363,6 +367,7 @@ def desktop(
         stage,
         theme.value if theme else None,
         scale,
+        takes,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 HEADER_BYTES = 58
 FLOAT_BYTES = 4
@@ -37,6 +38,20 @@ class Take:
     events: bytes = b""
     session: str = ""
     number: int = 0
+
+
+def when_made(take: Take) -> str:
+    """When, by the clock on the wall here."""
+    try:
+        return f"{datetime.fromisoformat(take.made_at).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return take.made_at
+
+
+def length_of(seconds: float) -> str:
+    """Minutes and seconds: 1:02.5."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:

@@ -26,13 +26,14 @@ def run(
     endpoint: str,
     revive: Callable[[], object],
     prefs_file: Path,
+    takes: Path,
     theme: str | None = None,
     scale: int | None = None,
 ) -> bool:
     """Show the window until it closes. True: open it again, another scale is wanted.
 
-    endpoint: of the stage. revive: starts one where none listens. theme, scale: instead of what is
-    remembered.
+    endpoint: of the stage. revive: starts one where none listens. takes: the folder of takes. theme, scale:
+    instead of what is remembered.
     """
     prefs = load_prefs(prefs_file)
     prefs = msgspec.structs.replace(prefs, theme=theme or prefs.theme, scale=scale or prefs.scale)
@@ -48,7 +49,7 @@ def run(
     alive.timeout.connect(lambda: None)
     style = Style(THEMES[prefs.theme])
     link = StageLink(endpoint, revive)
-    window = Window(link, style, prefs, prefs_file)
+    window = Window(link, style, prefs, prefs_file, takes)
     room = app.primaryScreen().availableSize()
     window.resize(min(SIZE[0], room.width()), min(SIZE[1], room.height()))
     window.show()

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 
 from descant.host.desktop.theme import BOLD, font
 
-PAGES = ("Surface", "Presets", "Hum", "Devices", "Keys")
+PAGES = ("Surface", "Presets", "Hum", "Takes", "Devices", "Keys")
 ROWS = (
     ("1 … 0", "pads 1 to 10"),
     ("Q W E R T Y U I", "loops 1 to 8: record, close, overdub"),
@@ -17,8 +17,11 @@ ROWS = (
     ("B", "tap the tempo"),
     ("Esc", "panic: everything stops"),
     ("H, Shift + H, G", "hum: arm; take the last minute; generate"),
-    ("F1 … F5", "surface, presets, hum, devices, keys"),
-    ("/", "search the presets"),
+    ("F1 … F6", "surface, presets, hum, takes, devices, keys"),
+    ("/, Ctrl + F", "search the presets, the takes"),
+    ("Enter, Ctrl + E", "in the takes: listen, and silence; export"),
+    ("← →, Ctrl + 0 … 5", "in the takes: stars, from none to five"),
+    ("Ctrl + C", "in the takes: copy the file, as dragging it does"),
     ("Arrows", "move the point on the surface; Shift: small steps"),
     ("Home, Delete", "centre the point; let the surface go"),
     ("Tab, Shift + Tab", "from part to part"),

@@ -34,6 +34,7 @@ from descant.host.desktop.pads import PadGrid
 from descant.host.desktop.plan import PlanStrip
 from descant.host.desktop.prefs import SCALES, Prefs, save_prefs
 from descant.host.desktop.surface import Surface
+from descant.host.desktop.takes import TakesPage
 from descant.host.desktop.theme import GAP, THEMES, Style
 from descant.host.edge import stage_words as words
 
@@ -43,11 +44,11 @@ SMALLEST = (900, 516)
 
 
 class Window(QWidget):
-    """link: to the stage. prefs, prefs_file: what is remembered, and where. again: whether it is to be opened
-    anew at another scale, once it has closed.
+    """link: to the stage. prefs, prefs_file: what is remembered, and where. takes: the folder of takes.
+    again: whether it is to be opened anew at another scale, once it has closed.
     """
 
-    def __init__(self, link: StageLink, style: Style, prefs: Prefs, prefs_file: Path) -> None:
+    def __init__(self, link: StageLink, style: Style, prefs: Prefs, prefs_file: Path, takes: Path) -> None:
         super().__init__()
         self.link, self.look, self.prefs = link, style, prefs
         self.again = False
@@ -64,6 +65,7 @@ class Window(QWidget):
         self.pads, self.loops, self.notices = PadGrid(style), LoopStrip(style), Notices(style)
         self.surface, self.browser = Surface(style), Browser(style)
         self.hum, self.devices = HumPage(style), Devices(prefs.theme, prefs.scale)
+        self.takes = TakesPage(style, takes)
         self.tap, self.panic = QPushButton("Tap"), QPushButton("Panic")
         self.tabs, self.pages = QButtonGroup(self), QStackedWidget()
         self._lay()
@@ -112,7 +114,7 @@ class Window(QWidget):
             tabs.addWidget(button)
         tabs.addStretch(1)
         self.tabs.button(0).setChecked(True)
-        for part in (self.surface, self.browser, self.hum, self.devices, Keys()):
+        for part in (self.surface, self.browser, self.hum, self.takes, self.devices, Keys()):
             self.pages.addWidget(part)
         desk = QVBoxLayout()
         desk.setSpacing(6)
@@ -143,6 +145,8 @@ class Window(QWidget):
         self.browser.chosen.connect(lambda name: self.tell(words.Choose(name)))
         self.browser.starred.connect(self._star)
         self.hum.asked.connect(self.act)
+        self.takes.asked.connect(self.tell)
+        self.takes.told.connect(self.notices.tell)
         self.devices.asked.connect(self.tell)
         self.devices.theme.connect(self.use_theme)
         self.devices.scale.connect(self.use_scale)
@@ -170,7 +174,8 @@ class Window(QWidget):
         self._on("P", self.start_stop)
         self._on("B", self.act, "tap")
         self._on("C", self.meters.forget)
-        self._on("/", self.show_page, 1)
+        self._on("/", self.show_page, keys.PAGES.index("Presets"))
+        self._on("Ctrl+F", self.show_page, keys.PAGES.index("Takes"))
         self._on("Ctrl+T", self._other_theme)
         for key in ("Ctrl++", "Ctrl+="):
             self._on(key, self._other_scale, 1)
@@ -209,7 +214,8 @@ class Window(QWidget):
         self.tabs.button(number).setChecked(True)
         self.pages.setCurrentIndex(number)
         arm = self.hum.buttons["hum arm"]
-        part = (self.surface, self.browser.search, arm, self.devices.device, self.tabs.button(number))[number]
+        parts = (self.surface, self.browser.search, arm, self.takes.search, self.devices.device)
+        part = (*parts, self.tabs.button(number))[number]
         part.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def quit(self) -> None:
@@ -293,6 +299,7 @@ class Window(QWidget):
         self.notices.show_view(view)
         self.surface.show_view(view, furniture.pads if furniture else ())
         self.hum.show_hum(view.hum)
+        self.takes.show_view(view)
         if self.pages.currentWidget() is self.devices:
             self.devices.show_view(view, furniture)
 
@@ -324,4 +331,5 @@ class Window(QWidget):
                 return
         elif not self._leaving:
             self.tell(words.Quit())
+        self.takes.close_shelf()
         event.accept()

@@ -26,9 +26,10 @@ from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.midi_trace import MidiTrace
 from descant.host.edge.recall import RecallingClient
 from descant.host.edge.recording import Recording
+from descant.host.edge.take_player import TakePlayer
 from descant.host.edge.terminal_keys import KEYS
 from descant.host.errors import HostError, LooperError
-from descant.host.events import TransportEvent
+from descant.host.events import TransportEvent, Wave
 from descant.host.knobs import LONG_REST_SECONDS, REST_SECONDS, Knobs, Wished
 from descant.host.learn_keys import LearnKeys, Learnt
 from descant.host.loop_press import Press, PressAction
@@ -77,6 +78,7 @@ class Live:
         self.clock_out: MidiClock | None = None
         self.trace: MidiTrace | None = None  # kept where somebody wants to know
         self.hum = hum
+        self.player: TakePlayer | None = None  # of takes that are listened to
         self.events = 0  # messages of controllers that were acted on
         self._profiles, self._say = profiles, say
         self._controllers: dict[str, Controller] = {}
@@ -288,6 +290,8 @@ class Live:
         self.audio.press(Press(at, 0, "stop all", "off"))
         if self.hum is not None:
             self.hum.silence()
+        if self.player is not None:
+            self.player.stop()
         self._slot_shown = "empty"
 
     def _resume(self) -> None:
@@ -322,9 +326,18 @@ class Live:
             audio.memory.play(self._fed, made)
             if self.hum is not None:
                 self.hum.made(self._fed, made)
-                if (aside := self.hum.aside(self._fed, block, self._timeline)) is not None:
-                    audio.memory.play_aside(self._fed, np.tile(aside, (audio.channels, 1)))
+            if (aside := self._aside(self._fed, block)) is not None:
+                audio.memory.play_aside(self._fed, aside)
             self._fed += block
+
+    def _aside(self, at: int, n: int) -> Wave | None:
+        """What is heard beside the music [C, n] from a sample on; None: nothing."""
+        out = self.player.read(n) if self.player is not None else None
+        hummed = self.hum.aside(at, n, self._timeline) if self.hum is not None else None
+        if hummed is None:
+            return out
+        wide: Wave = np.tile(hummed, (self.audio.channels, 1))
+        return wide if out is None else out + wide
 
     def _tell(self) -> None:
         client = self.client

@@ -28,6 +28,7 @@ from descant.host.edge.preset_files import load_presets
 from descant.host.edge.recall import Recall
 from descant.host.edge.round_trips import measured
 from descant.host.edge.stage_client import StageClient
+from descant.host.edge.take_player import TakePlayer
 from descant.host.errors import HostError, PresetError
 from descant.host.plane import ring, shares
 from descant.host.preset import PARAMETERS, Preset, find_preset
@@ -85,6 +86,7 @@ class Stage:
         self.ports = MidiPorts(order.midi)
         self.live: Live | None = None
         self.hum: Hummer | None = None
+        self.player = TakePlayer(order.rate, CHANNELS)
         self.outlines = LoopOutlines(self.audio.memory)
         self.plane = words.Plane(ring(self._weighable), 0.5, 0.5, on=False)
         self._begun = -BEGIN_SECONDS  # when the plane started the music
@@ -113,6 +115,8 @@ class Stage:
         while self.client.seen_faults:
             fault = self.client.seen_faults.popleft()
             self._tell(fault.severity, fault.what, fault.still, fault.do)
+        while self.player.said:
+            self._tell_error(self.player.said.popleft())
         error = self.keeper.error if self.keeper else None
         if error is not None and error is not self._loading_error:
             self._tell("error", error.what, error.still, error.do)
@@ -123,6 +127,7 @@ class Stage:
         """Everything ends, sound too."""
         if self.hum is not None:
             self.hum.close()
+        self.player.close()
         self.client.close()
         self.ports.close()
         if self.keeper is not None:
@@ -187,6 +192,8 @@ class Stage:
             device_rate=audio.device_rate,
             hum=self.hum.view(now, self.live.timeline) if self.hum and self.live else None,
             tone=client.tone,
+            listened=self.player.path,
+            listened_seconds=self.player.seconds,
             ports=self.ports.names,
             values=dict(self.live.values) if self.live else {},
             furniture=None if look.furniture == furniture.version else furniture,
@@ -265,6 +272,10 @@ class Stage:
                 self.client.prompt(asked.text, asked.slot)
             case words.Tempo():
                 live.set_tempo(asked.tempo)
+            case words.Listen(""):
+                self.player.stop()
+            case words.Listen():
+                self.player.start(asked.file)
 
     @property
     def _weighable(self) -> int:
@@ -343,6 +354,7 @@ class Stage:
         self.live = Live(
             client, self.audio, self.ports, self._profiles, self.preset.tempo, self._say, hum=self.hum
         )
+        self.live.player = self.player
 
     def _say(self, line: str) -> None:
         """What the live path tells: faults come with three lines on another way, the plan is shown."""

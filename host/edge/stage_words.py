@@ -79,11 +79,18 @@ class Ports(msgspec.Struct, frozen=True, tag="ports"):
     tone: bool | None = None
 
 
+class Listen(msgspec.Struct, frozen=True, tag="listen"):
+    """A sound file of this machine, heard beside the music from its beginning and recorded by nobody; "" for
+    silence."""
+
+    file: Annotated[str, Meta(max_length=4096)]
+
+
 class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """End the stage: no sound any more."""
 
 
-Asked = Look | Act | Plane | Choose | Words | Tempo | Ports | Quit
+Asked = Look | Act | Plane | Choose | Words | Tempo | Ports | Listen | Quit
 
 
 class Pad(msgspec.Struct, frozen=True):
@@ -188,6 +195,7 @@ class View(msgspec.Struct, frozen=True):
     """How things stand. position: the sample heard now. beat: quarter notes since the start; bar: whole bars.
     commit_ms: what lies nearer than that cannot change any more. slot: the pad that plays, queued: the one
     that waits for its line; -1: none. outlines: of loops that changed, a level 0..255 a column.
+    listened: the file that is heard beside the music, "" for none, and how many seconds of it were heard.
     """
 
     phase: Phase
@@ -213,6 +221,8 @@ class View(msgspec.Struct, frozen=True):
     device_rate: int = 0
     hum: HumView | None = None
     tone: bool = False
+    listened: str = ""
+    listened_seconds: float = 0.0
     ports: tuple[str, ...] = ()
     values: dict[str, float] = {}
     furniture: Furniture | None = None

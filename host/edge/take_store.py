@@ -173,11 +173,22 @@ class TakeStore:
             self._database.execute("UPDATE takes SET rating = ? WHERE number = ?", (rating, number))
         return self.get(number)
 
-    def export(self, number: int, target: Path) -> None:
+    def sound(self, number: int) -> Path:
+        """A take's sound file. Raises TakeError where it has gone."""
+        path = self.folder / self.get(number).file
+        if not path.is_file():
+            raise TakeError(
+                f"The sound of take {number} has gone: {path} is not there.",
+                "What is known of the take is kept; all others are as they were.",
+                f"Put the file back, or make it again: descant takes render {number}.",
+            )
+        return path
+
+    def export(self, number: int, target: Path, replace: bool = False) -> None:
         """A copy as .wav (the same samples) or .flac (24 bits). Raises TakeError; a half-written file is
-        removed, and a file that is there already is left as it is.
+        removed, and a file that is there already is left as it is, unless it is to be replaced.
         """
-        if os.path.lexists(target):
+        if os.path.lexists(target) and not replace:
             raise TakeError(
                 f"{target} is there already.",
                 "Nothing was written; that file is as it was.",
@@ -188,7 +199,9 @@ class TakeStore:
             raise TakeError(
                 f"{target.name} is no sound file.", "Nothing was written.", "End it in .wav or .flac."
             )
-        source = self.folder / self.get(number).file
+        source = self.sound(number)
+        if replace and os.path.realpath(target.parent) == os.path.realpath(self.folder):
+            raise TakeError(f"{target} lies among the takes.", "It is as it was.", "Write to another folder.")
         try:
             with whole_file(target) as part:
                 if ending == ".wav":
@@ -225,6 +238,12 @@ class TakeStore:
         path = self.folder / DATABASE
         try:
             return _connected(path)
+        except sqlite3.OperationalError as error:  # it may be whole: a full disk, a lock, no leave to write
+            raise TakeError(
+                f"The list of takes, {path}, cannot be opened: {_reason(error)}.",
+                "The list and all sound files are as they were.",
+                "Make room on the disk; look whether you may write to that folder.",
+            ) from error
         except sqlite3.DatabaseError:
             aside = path.with_name(f"{DATABASE}.broken-{datetime.now(UTC):%Y%m%dT%H%M%S}")
             for end in ("", "-wal", "-shm"):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import typer
@@ -22,7 +21,7 @@ from descant.host.edge.whole import whole_file
 from descant.host.errors import HostError, TakeError
 from descant.host.hum_take import mono
 from descant.host.pitch import notes_of
-from descant.host.takes import Take
+from descant.host.takes import length_of, when_made
 
 MAX_HUM_SECONDS = 600.0
 
@@ -50,8 +49,8 @@ def find(folder: Path | None, words: str, rating: int) -> None:
         for take in found:
             table.add_row(
                 str(take.number),
-                _when(take),
-                _length(take.seconds),
+                when_made(take),
+                length_of(take.seconds),
                 "★" * take.rating,
                 f"{take.tempo:g}" if take.tempo else "",
                 take.key,
@@ -68,8 +67,8 @@ def show(folder: Path | None, number: int) -> None:
         state = "is being recorded" if is_recorded(path) else "" if path.exists() else "is gone"
         rows = {
             "take": f"{take.number}, {take.name}",
-            "made": _when(take),
-            "length": _length(take.seconds),
+            "made": when_made(take),
+            "length": length_of(take.seconds),
             "rating": str(take.rating),
             "prompt": take.prompt,
             "tempo": f"{take.tempo:g} bpm" if take.tempo else "",
@@ -149,14 +148,3 @@ def remove(folder: Path | None, number: int, yes: bool) -> None:
             return
         store.remove(number)
     print(f"removed take {number}, {take.name}")
-
-
-def _when(take: Take) -> str:
-    try:
-        return f"{datetime.fromisoformat(take.made_at).astimezone():%Y-%m-%d %H:%M}"
-    except ValueError:
-        return take.made_at
-
-
-def _length(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{seconds % 60:04.1f}"

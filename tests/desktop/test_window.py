@@ -33,7 +33,7 @@ VIEW = words.View(
 def opened(tmp_path):
     app = QApplication.instance() or QApplication(["descant"])
     link = StageLink(f"ipc://{tmp_path / 'nobody'}")
-    made = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json")
+    made = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json", tmp_path / "takes")
     told: list = []
     link.tell = told.append
     made.show()

@@ -44,6 +44,8 @@ def test_a_look_is_answered_and_nonsense_is_not(served):
     view = say(b"", b"\xc1", b"\x81" * 5000, words.Act("slot 1"), words.Look())
     assert server.malformed == 3
     assert view.notices[-1].what == "The host is not ready yet: that was not kept."
+    view = say(words.Listen(str(folder / "take.wav")), words.Look())
+    assert view.notices[-1].number == 2 and view.listened == ""  # nobody could hear it yet
     with pytest.raises(WireError):
         StageServer(f"ipc://{folder / 'stage'}", server.stage)
 
@@ -56,6 +58,7 @@ def test_a_look_is_answered_and_nonsense_is_not(served):
         words.Tempo(5.0),
         words.Words(0, ""),
         words.Act(""),
+        words.Listen("x" * 4097),
     ],
 )
 def test_words_out_of_range_are_none(asked):

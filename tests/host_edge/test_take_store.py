@@ -108,6 +108,44 @@ def test_what_was_recorded_when_it_was_killed_is_there(tmp_path):
         assert take.seconds == pytest.approx(len(wave) / 48000)
 
 
+def test_an_export_replaces_what_may_go_but_never_a_take(tmp_path):
+    mine = tmp_path / "mine.wav"
+    mine.write_bytes(b"what may go")
+    with TakeStore(tmp_path / "takes") as store:
+        take, other = recorded(store), recorded(store, "other")
+        store.export(take.number, mine, replace=True)
+        assert mine.read_bytes() == store.sound(take.number).read_bytes()
+        for theirs in (take.file, other.file):
+            before = (store.folder / theirs).read_bytes()
+            with pytest.raises(TakeError, match="among the takes"):
+                store.export(take.number, store.folder / theirs, replace=True)
+            assert (store.folder / theirs).read_bytes() == before
+        store.sound(take.number).unlink()
+        for wrong in (
+            lambda: store.sound(take.number),
+            lambda: store.export(take.number, tmp_path / "x.flac"),
+        ):
+            with pytest.raises(TakeError, match="has gone"):
+                wrong()
+        assert not (tmp_path / "x.flac").exists() and store.get(take.number).file == take.file
+
+
+def test_a_list_that_only_cannot_be_opened_now_stays_where_it_is(tmp_path):
+    with TakeStore(tmp_path) as store:
+        take = recorded(store, rating=4)
+    database = tmp_path / DATABASE
+    kept = tmp_path / "kept"
+    database.rename(kept)
+    database.mkdir()  # as a full disk or a lock is: no word about what is in the list
+    with pytest.raises(TakeError, match="cannot be opened"):
+        TakeStore(tmp_path)
+    assert not list(tmp_path.glob("*.broken-*"))
+    database.rmdir()
+    kept.rename(database)
+    with TakeStore(tmp_path) as store:
+        assert store.get(take.number).rating == 4
+
+
 def test_a_broken_database_is_set_aside_and_nothing_is_lost(tmp_path):
     with TakeStore(tmp_path) as store:
         recorded(store, "kept")
