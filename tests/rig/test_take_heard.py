@@ -1,0 +1,63 @@
+"""A take is heard on real parts: a stage's process on a JACK server plays the file, and is silent again."""
+
+import numpy as np
+import pytest
+import soundfile
+import zmq
+
+from descant.host.edge import stage_words as words
+from descant.host.edge.stage import StageOrder
+from descant.host.edge.stage_process import Start, start_stage
+from tests.rig.conftest import wait_for
+
+pytestmark = [pytest.mark.jack, pytest.mark.slow]
+LEVELS = (0.25, 0.125)
+
+
+@pytest.fixture
+def stage(jack, tmp_path):
+    """Says words to a stage of its own, and waits until its view is as wanted."""
+    endpoint = f"ipc://{tmp_path / 'stage'}"
+    process = start_stage(Start(endpoint, StageOrder(midi=("no port of this name",), threads=1)))
+    with zmq.Context() as context, context.socket(zmq.DEALER) as window:
+        window.setsockopt(zmq.LINGER, 500)
+        window.connect(endpoint)
+
+        def until(wanted, what, *asked):
+            for each in asked:
+                window.send(words.pack(each))
+
+            def so():
+                window.send(words.pack(words.Look()))
+                assert window.poll(30_000)
+                return wanted(words.read_view(window.recv()))
+
+            wait_for(so, what, 90)
+
+        yield until
+        window.send(words.pack(words.Quit()))
+        assert process.wait(30) == 0
+
+
+def peaks(view):
+    return [row[0] for row in view.meters.outputs]
+
+
+def silent(view):
+    return not view.listened and max(peaks(view)) < 1e-3
+
+
+def test_a_take_is_heard_beside_the_music_until_it_is_stopped_or_over(stage, tmp_path):
+    for name, seconds in (("long", 60), ("short", 1)):
+        wave = np.tile(np.array(LEVELS, np.float32), (44100 * seconds, 1))
+        soundfile.write(tmp_path / f"{name}.wav", wave, 44100, subtype="FLOAT")
+    long, short = str(tmp_path / "long.wav"), str(tmp_path / "short.wav")
+    stage(lambda view: view.phase == "ready" and view.device, "a stage that is ready")
+    for stop in (words.Listen(""), words.Act("panic")):
+        stage(lambda view: peaks(view) == pytest.approx(LEVELS, abs=0.01), "the take", words.Listen(long))
+        stage(lambda view: view.listened == long and view.listened_seconds > 0.3, "how far it is")
+        stage(silent, "silence", stop)
+    stage(lambda view: view.listened_seconds > 0.5, "a short one", words.Listen(short))
+    stage(silent, "its end")
+    gone = words.Listen(str(tmp_path / "none.wav"))
+    stage(lambda view: any("is not there" in row.what for row in view.notices), "a fault", gone)
