@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWi
 
 from descant.host.desktop.theme import BOLD, font
 
-PAGES = ("Surface", "Presets", "Hum", "Takes", "Devices", "Keys")
+PAGES = ("Surface", "Presets", "Hum", "Takes", "Devices", "MIDI", "Keys")
 ROWS = (
     ("1 … 0", "pads 1 to 10"),
     ("Q W E R T Y U I", "loops 1 to 8: record, close, overdub"),
@@ -17,7 +17,7 @@ ROWS = (
     ("B", "tap the tempo"),
     ("Esc", "panic: everything stops"),
     ("H, Shift + H, G", "hum: arm; take the last minute; generate"),
-    ("F1 … F6", "surface, presets, hum, takes, devices, keys"),
+    ("F1 … F7", "surface, presets, hum, takes, devices, MIDI, keys"),
     ("/, Ctrl + F", "search the presets, the takes"),
     ("Enter, Ctrl + E", "in the takes: listen, and silence; export"),
     ("← →, Ctrl + 0 … 5", "in the takes: stars, from none to five"),

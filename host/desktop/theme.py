@@ -94,19 +94,21 @@ class Style(QObject):
         QComboBox QAbstractItemView {{ background: {t.raised}; border: 1px solid {t.edge};
             selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
         QListView {{ background: {t.panel}; border: none; outline: none; }}
+        QListWidget::item {{ padding: 2px 6px; border-left: 3px solid transparent; }}
+        QListWidget::item:selected {{ background: {t.raised}; border-left: 3px solid {t.text}; }}
         QListView:focus {{ border: 2px solid {t.text}; border-radius: 5px; }}
         QScrollBar:vertical {{ background: {t.panel}; width: 10px; margin: 0; }}
         QScrollBar::handle:vertical {{ background: {t.faint}; border-radius: 4px; min-height: 24px; }}
         QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; }}
         QScrollBar::add-page, QScrollBar::sub-page {{ background: none; }}
         QScrollArea {{ border: none; }}
-        QPushButton[page="true"] {{ background: transparent; color: {t.dim}; padding: 4px 10px; border: none;
+        QPushButton[page="true"] {{ background: transparent; color: {t.dim}; padding: 4px 6px; border: none;
             border-radius: 0; border-bottom: 2px solid transparent; }}
         QPushButton[page="true"]:hover {{ color: {t.text}; }}
         QPushButton[page="true"]:checked {{ background: transparent; color: {t.text};
             border-bottom: 2px solid {t.accent}; }}
         QPushButton[page="true"]:focus {{ border: 1px solid {t.text}; border-bottom: 2px solid {t.accent};
-            padding: 3px 9px; }}
+            padding: 3px 5px; }}
         """
 
 

@@ -29,6 +29,7 @@ from descant.host.desktop.keys import Keys
 from descant.host.desktop.link import StageLink
 from descant.host.desktop.loops import LoopStrip
 from descant.host.desktop.meters import Meters
+from descant.host.desktop.midi import MidiPage
 from descant.host.desktop.notices import Notices
 from descant.host.desktop.pads import PadGrid
 from descant.host.desktop.plan import PlanStrip
@@ -65,7 +66,7 @@ class Window(QWidget):
         self.pads, self.loops, self.notices = PadGrid(style), LoopStrip(style), Notices(style)
         self.surface, self.browser = Surface(style), Browser(style)
         self.hum, self.devices = HumPage(style), Devices(prefs.theme, prefs.scale)
-        self.takes = TakesPage(style, takes)
+        self.takes, self.midi = TakesPage(style, takes), MidiPage(style)
         self.tap, self.panic = QPushButton("Tap"), QPushButton("Panic")
         self.tabs, self.pages = QButtonGroup(self), QStackedWidget()
         self._lay()
@@ -114,7 +115,7 @@ class Window(QWidget):
             tabs.addWidget(button)
         tabs.addStretch(1)
         self.tabs.button(0).setChecked(True)
-        for part in (self.surface, self.browser, self.hum, self.takes, self.devices, Keys()):
+        for part in (self.surface, self.browser, self.hum, self.takes, self.devices, self.midi, Keys()):
             self.pages.addWidget(part)
         desk = QVBoxLayout()
         desk.setSpacing(6)
@@ -214,7 +215,14 @@ class Window(QWidget):
         self.tabs.button(number).setChecked(True)
         self.pages.setCurrentIndex(number)
         arm = self.hum.buttons["hum arm"]
-        parts = (self.surface, self.browser.search, arm, self.takes.search, self.devices.device)
+        parts = (
+            self.surface,
+            self.browser.search,
+            arm,
+            self.takes.search,
+            self.devices.device,
+            self.midi.list,
+        )
         part = (*parts, self.tabs.button(number))[number]
         part.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
@@ -302,6 +310,7 @@ class Window(QWidget):
         self.takes.show_view(view)
         if self.pages.currentWidget() is self.devices:
             self.devices.show_view(view, furniture)
+        self.midi.show_view(view, furniture)
 
     def _show_presets(self) -> None:
         furniture = self.link.furniture

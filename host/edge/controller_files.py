@@ -29,12 +29,17 @@ def user_folder() -> Path:
     return Path(platformdirs.user_config_dir("descant")) / "controllers"
 
 
-def load_profiles(folders: tuple[str, ...]) -> tuple[list[Profile], list[DeviceError]]:
-    """All profiles, those of named folders first, and what is wrong with the files that are left out."""
+def load_profiles(folders: tuple[str, ...], learnt: bool = True) -> tuple[list[Profile], list[DeviceError]]:
+    """All profiles, those of named folders first, and what is wrong with the files that are left out.
+
+    learnt: with those that were learnt.
+    """
     profiles: list[Profile] = []
     broken: list[DeviceError] = []
     for folder in (*map(Path, folders), user_folder()):
         for path in sorted(folder.glob("*.toml"), key=lambda path: (not path.name.startswith(LEARNT), path)):
+            if path.name.startswith(LEARNT) and not learnt:
+                continue
             try:
                 profiles.append(read_profile(path))
             except DeviceError as error:

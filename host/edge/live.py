@@ -79,6 +79,7 @@ class Live:
         self.trace: MidiTrace | None = None  # kept where somebody wants to know
         self.hum = hum
         self.player: TakePlayer | None = None  # of takes that are listened to
+        self.last: dict[str, Midi] = {}  # what each port said last, its clock aside
         self.events = 0  # messages of controllers that were acted on
         self._profiles, self._say = profiles, say
         self._controllers: dict[str, Controller] = {}
@@ -111,6 +112,7 @@ class Live:
         for name in went:
             self._say(f"{name} is gone; its held notes end")
             self._do_all(self._controllers.pop(name).let_go(), self._now())
+            self.last.pop(name, None)
         self._listen()
         self.client.pump(0)
         if self.client.reconnects != self._sessions and self.client.state == "live":
@@ -131,6 +133,11 @@ class Live:
         return self._timeline
 
     @property
+    def profiles(self) -> dict[str, Profile]:
+        """What each controller that is there is bound to."""
+        return {name: controller.profile for name, controller in self._controllers.items()}
+
+    @property
     def values(self) -> dict[str, float]:
         """The parameters that somebody has moved."""
         return self._values
@@ -148,8 +155,7 @@ class Live:
             if key in KEYS:
                 self.do(Do(KEYS[key]))
             return
-        profiles = {name: controller.profile for name, controller in self._controllers.items()}
-        words, learnt = self.learning.key(key, profiles)
+        words, learnt = self.learning.key(key, self.profiles)
         if words:
             self._say(words)
         if learnt is not None:
@@ -206,7 +212,8 @@ class Live:
                 self._follow(tempo, self._clock.beat, at)
             if midi.kind not in TRANSPORT:
                 return []
-        elif (learnt := self.learning.hear(name, self._controllers[name].profile, midi)) is not None:
+        self.last[name] = midi
+        if (learnt := self.learning.hear(name, self._controllers[name].profile, midi)) is not None:
             self._say(learnt.words)
             self._learn(learnt)
             return []

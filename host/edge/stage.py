@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from descant.host.controller import Binding, Do, check_binding
+from descant.host.controller import Binding, Do, Profile, check_binding
 from descant.host.edge import stage_words as words
 from descant.host.edge.audio_device import list_devices
 from descant.host.edge.audio_server import AudioServer
@@ -24,6 +24,7 @@ from descant.host.edge.keys import bridge_curve
 from descant.host.edge.live import Live
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
+from descant.host.edge.midi_view import controls_of, said
 from descant.host.edge.preset_files import load_presets
 from descant.host.edge.recall import Recall
 from descant.host.edge.round_trips import measured
@@ -73,6 +74,8 @@ class Stage:
         for error in broken:
             self._tell_error(error)
         self._profiles = profiles
+        self._written, _ = load_profiles(order.controllers, learnt=False)
+        self._bound: dict[str, Profile] = {}  # what each controller is bound to, as windows know it
         self.audio = AudioServer(
             order.rate, CHANNELS, devices=order.devices, block=order.block, round_trip=measured
         )
@@ -109,6 +112,8 @@ class Stage:
         else:
             self.live.turn()
             self._turn_plane(self.live)
+            if self._bound != self.live.profiles:
+                self._bound, self._furniture = self.live.profiles, None
             gaps = self.audio.memory.underruns + self.client.underruns
             if gaps != self._gaps:
                 self._gaps, self._gap_at = gaps, time.monotonic()
@@ -195,6 +200,10 @@ class Stage:
             listened=self.player.path,
             listened_seconds=self.player.seconds,
             ports=self.ports.names,
+            said={name: said(self.live.last[name]) for name in self.ports.names if name in self.live.last}
+            if self.live
+            else {},
+            midi_why=self.ports.why,
             values=dict(self.live.values) if self.live else {},
             furniture=None if look.furniture == furniture.version else furniture,
         )
@@ -227,6 +236,7 @@ class Stage:
             rate=self.audio.rate,
             block=self.audio.block,
             model=welcome.model if welcome else "",
+            controllers=controls_of(self._bound, self._written),
         )
         return self._furniture
 

@@ -120,6 +120,25 @@ class Device(msgspec.Struct, frozen=True):
     rate: int
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """A pad or knob of a controller, what it does, what is not as usual with it. learnt: by moving it, not
+    by a profile that somebody wrote."""
+
+    on: str
+    do: str
+    how: str = ""
+    learnt: bool = False
+
+
+class Controls(msgspec.Struct, frozen=True):
+    """A controller. port: its name. profile: the name of its profile, "" where the preset says what it
+    does."""
+
+    port: str
+    profile: str = ""
+    bindings: tuple[Bound, ...] = ()
+
+
 class Furniture(msgspec.Struct, frozen=True):
     """What changes seldom. pads: of the current preset. parameters: name, lowest, highest, now."""
 
@@ -132,6 +151,7 @@ class Furniture(msgspec.Struct, frozen=True):
     rate: int
     block: int
     model: str
+    controllers: tuple[Controls, ...] = ()
 
 
 class Coming(msgspec.Struct, frozen=True):
@@ -195,6 +215,7 @@ class View(msgspec.Struct, frozen=True):
     """How things stand. position: the sample heard now. beat: quarter notes since the start; bar: whole bars.
     commit_ms: what lies nearer than that cannot change any more. slot: the pad that plays, queued: the one
     that waits for its line; -1: none. outlines: of loops that changed, a level 0..255 a column.
+    said: the last message of each port, in words. midi_why: why there is no MIDI, "" where there is.
     listened: the file that is heard beside the music, "" for none, and how many seconds of it were heard.
     """
 
@@ -224,6 +245,8 @@ class View(msgspec.Struct, frozen=True):
     listened: str = ""
     listened_seconds: float = 0.0
     ports: tuple[str, ...] = ()
+    said: dict[str, str] = {}
+    midi_why: str = ""
     values: dict[str, float] = {}
     furniture: Furniture | None = None
 

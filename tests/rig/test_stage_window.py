@@ -1,14 +1,17 @@
-"""A take is heard on real parts: a stage's process on a JACK server plays the file, and is silent again."""
+"""What a window asks and sees of a stage on a JACK server: takes that are heard, controllers that play."""
 
 import numpy as np
 import pytest
 import soundfile
 import zmq
 
+from descant.host.controller import Binding, Profile
 from descant.host.edge import stage_words as words
+from descant.host.edge.controller_files import save_learnt
 from descant.host.edge.stage import StageOrder
 from descant.host.edge.stage_process import Start, start_stage
 from tests.rig.conftest import wait_for
+from tests.rig.player import Player
 
 pytestmark = [pytest.mark.jack, pytest.mark.slow]
 LEVELS = (0.25, 0.125)
@@ -18,7 +21,9 @@ LEVELS = (0.25, 0.125)
 def stage(jack, tmp_path):
     """Says words to a stage of its own, and waits until its view is as wanted."""
     endpoint = f"ipc://{tmp_path / 'stage'}"
-    process = start_stage(Start(endpoint, StageOrder(midi=("no port of this name",), threads=1)))
+    order = StageOrder(midi=("pads",), controllers=(str(tmp_path),), threads=1)
+    save_learnt("pads:keys", Profile("pads", bindings=(Binding("note 50", "loop 2 press"),)), tmp_path)
+    process = start_stage(Start(endpoint, order))
     with zmq.Context() as context, context.socket(zmq.DEALER) as window:
         window.setsockopt(zmq.LINGER, 500)
         window.connect(endpoint)
@@ -61,3 +66,25 @@ def test_a_take_is_heard_beside_the_music_until_it_is_stopped_or_over(stage, tmp
     stage(silent, "its end")
     gone = words.Listen(str(tmp_path / "none.wav"))
     stage(lambda view: any("is not there" in row.what for row in view.notices), "a fault", gone)
+
+
+def test_a_controller_that_comes_is_seen_with_what_it_has_learnt_and_says(stage):
+    furniture: list[words.Furniture] = []
+
+    def bound(view):
+        furniture.append(view.furniture)
+        return view.furniture.controllers
+
+    stage(lambda view: view.phase == "ready" and view.device, "a stage that is ready")
+    pads = Player("pads")
+    try:
+        stage(bound, "the controller")
+        learnt = words.Bound("note 50", "loop 2 press", learnt=True)
+        assert furniture[-1].controllers == (words.Controls("pads:keys", "pads", (learnt,)),)
+        pads.send(0x91, 60, 99)
+        said = {"pads:keys": "note 60, velocity 99, channel 2"}
+        stage(lambda view: view.said == said, "what it says")
+    finally:
+        pads.unplug()
+    stage(lambda view: not view.said and not view.furniture.controllers, "that it went")
+    assert furniture[-1].version > furniture[0].version
