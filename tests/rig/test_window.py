@@ -35,7 +35,8 @@ from descant.host.edge import stage_words as words
 
 app = QApplication(["descant"])
 link = StageLink(sys.argv[1] + "-nobody")
-window = Window(link, Style(THEMES["dark"]), Prefs(), Path(sys.argv[2]) / "twin.json")
+folder = Path(sys.argv[2])
+window = Window(link, Style(THEMES["dark"]), Prefs(), folder / "twin.json", folder / "no-takes")
 window.resize(int(sys.argv[3]), int(sys.argv[4]))
 window.show()
 window.show_view(link._taken(words.read_view(sys.stdin.buffer.read())))
