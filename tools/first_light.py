@@ -99,9 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: done, 1: failed (three lines say what happened, what still works, what to do), 2: wrong
     use."""
     chosen = options(arguments)
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # both ways of being stopped end the host as well
+    for number in (signal.SIGINT, signal.SIGTERM):  # both ways of being stopped end the host as well
+        signal.signal(number, signal.default_int_handler)
     try:
         perform(chosen)
     except (Exception, KeyboardInterrupt) as error:
