@@ -45,6 +45,9 @@ from descant.model.work import Answer, Ask, Work
 
 MAX_AHEAD_SECONDS = 4 * 3600  # an event may lie this far from the playhead
 REGROWN = 0.8  # of the lead beyond the commit window must be there before a ridden control takes audio back
+KEPT = 0.35  # of it stays where a hand is faster than the machine, for whatever else may cost time
+REST_SECONDS = 0.25  # between two moves of such a hand that take audio back
+PAUSE_SECONDS = 0.5  # without a move: the next one is the first of a ride
 EXCUSED_SECONDS = 2.0  # of audio after an engine was replaced, while it catches up
 
 
@@ -76,6 +79,8 @@ class Session:
         self._resumed = False  # from a lost engine, and nothing has been made since
         self._unheard = False  # resumed, and the client not heard since
         self._ridden = 0  # where the newest ridden control acts
+        self._rode = self._took_back = 0  # the playhead when it came, and when one took audio back
+        self._put_off = False  # whether one had to wait since
         self._excused = 0  # before this sample, being late is a lost engine's doing and told already
         self._awaited: Sync | None = None  # what an offline client waits for
         self._in_step = False  # it waits for each block: nothing is made while it does not
@@ -314,16 +319,25 @@ class Session:
 
         A control that is ridden takes audio back only when what it took back before has been made again, or
         is about to be; else a slow machine would be left with the commit window alone for as long as a hand
-        moves. In between its newest value is heard from the first frame on that is not made yet.
+        moves. In between its newest value is heard from the first frame on that is not made yet; and once a
+        move had to wait so, the next ones leave the machine some of the lead and some time.
         """
         changeable = self.changeable
         if self.pacing.offline or not self.score.rides(event):
             return changeable
+        playhead, rate = self.pacing.playhead, self.hello.sample_rate
+        if not 0 <= playhead - self._rode < PAUSE_SECONDS * rate:
+            self._put_off = False
+        self._rode = playhead
         if not self.playback.outdated(self.score.schedule):
-            undecided, playhead = self.playback.undecided(), self.pacing.playhead
-            wanted = REGROWN * (self.pacing.limit - playhead - self.pacing.commit)
-            regrown = undecided - playhead - self.pacing.commit >= wanted
-            self._ridden = changeable if regrown else undecided
+            undecided = self.playback.undecided()
+            whole = self.pacing.limit - playhead - self.pacing.commit
+            rested = not self._put_off or not 0 <= playhead - self._took_back < REST_SECONDS * rate
+            if rested and undecided - playhead - self.pacing.commit >= REGROWN * whole:
+                self._ridden = changeable + (round(KEPT * whole) if self._put_off else 0)
+                self._took_back, self._put_off = playhead, False
+            else:
+                self._ridden, self._put_off = undecided, True
         return max(changeable, self._ridden)
 
     def _apply(self, entry: LogEntry) -> list[HostOutput]:
