@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import platformdirs
 
 from descant.host.edge.settings import APP
+from descant.host.edge.whole import unwritable, whole_file
 from descant.host.errors import HostError
 from descant.plugin_bridge import CurveKeys, WireError
 from descant.plugin_bridge.curve import check_endpoint, is_private
@@ -187,21 +186,12 @@ def _write(path: Path, keys: HostKeys) -> None:
     text += "".join(f'{name} = "{key}"\n' for name, key in keys.trusted.items())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-            os.replace(scratch, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(scratch)
-            raise
     except OSError as error:
-        raise HostError(
-            f"{path} could not be written: {(error.strerror or str(error)).lower()}.",
-            "Nothing was changed.",
-            "Make room or the folder writable, and try again.",
-        ) from error
+        raise unwritable(path, error) from error
+    with whole_file(path) as part:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
 
 
 def _is_key(value: object) -> bool:

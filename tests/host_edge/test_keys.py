@@ -98,6 +98,22 @@ def test_a_file_that_is_damaged_or_open_to_others_is_not_used(home: Path) -> Non
         keys.host_curve("tcp://0.0.0.0:47474")
 
 
+def test_where_nothing_can_be_written_the_keys_stay_as_they_were(home: Path) -> None:
+    home.parent.mkdir()
+    home.write_text("a file where the folder would be")
+    with pytest.raises(HostError, match=r"keys\.toml") as caught:
+        keys.add("laptop", STUDIO)
+    assert caught.value.still and caught.value.do
+    home.unlink()
+    keys.add("laptop", STUDIO)
+    (home / "real.toml").write_text((home / "keys.toml").read_text())
+    (home / "keys.toml").unlink()
+    (home / "keys.toml").mkdir()
+    with pytest.raises(HostError):
+        keys.add("desk", STUDIO)
+    assert sorted(path.name for path in home.iterdir()) == ["keys.toml", "real.toml"]
+
+
 def test_keys_are_asked_for_where_other_machines_reach_and_only_there(home: Path) -> None:
     for private in ("ipc:///tmp/x", "tcp://127.0.0.1:47474", "tcp://localhost:1", ""):
         assert keys.host_curve(private) is None and keys.bridge_curve(private) is None
