@@ -1,7 +1,9 @@
 """One slot of the looper: the versions of its loop, what sounds of it, what is being written into it.
 
-Everything happens at once, at the position it is told; the looper decides which position that is. Knows
-nothing about tempo, bars or other slots.
+Everything happens at once, at the position it is told; the looper decides which position that is, and waits
+where it has to (`busy`, `unwritten`). What sounds is what plays and is there: a loop that is still fetched
+from the past comes up once the rest of it is sure to be there in time. Knows nothing about tempo, bars or
+other slots.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 
 from descant.host.events import Wave
 from descant.host.loop_memory import History, Layer, PagePool
-from descant.host.loop_voice import LoopVoice, Ramp, rounded
+from descant.host.loop_ramp import Ramp
+from descant.host.loop_voice import LoopVoice, rounded
 from descant.host.loop_writer import LoopWriter
 
 UNDO_LEVELS = 50
@@ -51,10 +54,10 @@ class LoopSlot:
         self._multiplied: Layer | None = None  # what a multiply is written into, until it is closed
         self._voice = LoopVoice(channels, seam, max_block)
         self._ramp, self._ghost_ramp = Ramp(fade), Ramp(fade)
-        self._audible = Ramp(fade, on=True)
+        self._audible, self._level = Ramp(fade, 1.0), Ramp(fade, 1.0)
+        self._ahead = 2 * fade  # the longest that a ramp takes to 0: one on its way up arrives first
         self._wave: Wave = np.zeros((channels, max_block), np.float32)
         self._sum: Wave = np.zeros((channels, max_block), np.float32)
-        self._heard_gain = 1.0
 
     @property
     def layer(self) -> Layer:
@@ -91,11 +94,18 @@ class LoopSlot:
     @property
     def busy(self) -> int:
         """Samples until one version has gone over into another: what changes versions waits for it."""
-        return 0 if self._ghost is None else max(1, self._ghost_ramp.left)
+        over = 0 if self._ghost is None else max(1, self._ghost_ramp.left)
+        return max(1, over) if self._writer.failed else over
+
+    def unwritten(self, here: int, speed: int) -> int:
+        """Samples from a position on until what has ended is written to its end, at `speed` times real time:
+        what writes, copies or moves the loop waits for it. 0 for what has no end yet.
+        """
+        return self._writer.left(here, speed) if self._writer.active and self._writer.end is not None else 0
 
     def record(self, anchor: Fraction, source: History, delay: int = 0) -> None:
-        """Begin a new loop at an exact position, past or to come."""
-        self._abandon()
+        """Begin a new loop at an exact position, past or to come. Nothing that has ended is being written."""
+        self._let_go()
         old, layer = self.layer, self._new_version(copied=False)
         layer.anchor = anchor
         self._swap(old)
@@ -103,7 +113,7 @@ class LoopSlot:
         self._writer.begin("record", layer, rounded(anchor), source, delay)
 
     def multiply(self, anchor: Fraction, source: History, delay: int = 0) -> None:
-        """Begin to repeat the loop into a longer one, with the source on top."""
+        """Begin to repeat the loop into a longer one, with the source on top. Nothing is being written."""
         base = self.layer
         self._multiplied = layer = self._take_spare()
         layer.clear()
@@ -121,37 +131,34 @@ class LoopSlot:
         self.layer.length = length
         self._writer.finish(rounded(self.layer.anchor + length))
         self.playing = True
-        if old is self.layer:
-            self._ramp.to(True)
-        else:
+        if old is not self.layer:
             self._swap(old)
 
     def punch_in(self, kind: Literal["overdub", "replace"], at: int, source: History, delay: int = 0) -> None:
-        """Write into the loop that plays, from a position on."""
+        """Write into the loop that plays, from a position on. Nothing is being written."""
         self._writer.begin(kind, self._new_version(copied=True), at, source, delay)
 
     def punch_out(self, at: int) -> None:
+        """What is being overdubbed ends at a position, or where it has come to if that is past."""
         self._writer.finish(at)
 
     def play(self, anchor: Fraction | None) -> None:
         """Play, a cycle beginning at an exact position; None: where its cycles lie already."""
         if anchor is not None:
             shift = anchor - self.layer.anchor
-            if self.playing and shift:
+            if shift:
                 self._leave(self.layer)
             for version in self._versions:
                 version.anchor += shift
         self.playing = True
-        self._ramp.to(True)
 
     def stop(self) -> None:
         """Fade out; what is being written is written to its end."""
         self.playing = False
-        self._ramp.to(False)
 
     def undo(self) -> bool:
         """Back to the version before; False where there is none."""
-        return self._abandon() or self._go(self._at - 1)
+        return self._let_go() or self._go(self._at - 1)
 
     def redo(self) -> bool:
         return self._go(self._at + 1)
@@ -167,7 +174,7 @@ class LoopSlot:
 
     def clear(self) -> None:
         """A new version that is empty."""
-        self._abandon()
+        self._let_go()
         old = self.layer
         self._new_version(copied=False)
         self._swap(old)
@@ -186,8 +193,10 @@ class LoopSlot:
         return kept
 
     def forget_oldest(self) -> bool:
-        """Give up the oldest version that can be undone to; False where there is none."""
-        if self._at == 0:
+        """Give up the oldest version that can be undone to; False where there is none, or where it or the one
+        after it is being written: what is written may have to be given up for what was there before.
+        """
+        if self._at == 0 or any(self._writer.needs(layer) for layer in self._versions[:2]):
             return False
         oldest = self._versions.pop(0)
         self._at -= 1
@@ -209,17 +218,18 @@ class LoopSlot:
             if index:
                 self._versions.append(layer)
         self._at, self.playing = at, playing
-        if not self.layer.empty:
-            self._ramp.to(playing)
 
     def add_to(self, out: Wave, position: int, audible: bool) -> None:
-        """Add what sounds of the slot to out [C, n], n <= max_block, from a position on."""
-        if (self._ramp.silent or self.layer.empty) and self._ghost is None:
-            return
-        self._audible.to(audible)
+        """Thread: audio. Add what sounds of the slot to out [C, n], n <= max_block, from a position on."""
         n = out.shape[1]
+        if self._ramp.silent and self._ghost is None:
+            self._audible.rest(audible)
+            self._level.rest(self.gain)
+        self._ramp.to(self._sounds(position, n))
+        if self._ramp.silent and self._ghost is None:
+            return
         total = self._sum[:, :n]
-        if self._ramp.silent or self.layer.empty:
+        if self._ramp.silent:
             total[:] = 0.0
         else:
             self._voice.read(self.layer, position, total)
@@ -232,41 +242,54 @@ class LoopSlot:
             if self._ghost_ramp.silent:
                 self._ghost = None
                 self._sweep()
+        self._audible.to(audible)
         self._audible.apply(total)
-        if self._heard_gain != self.gain:
-            total *= np.linspace(self._heard_gain, self.gain, n, dtype=np.float32)
-            self._heard_gain = self.gain
-        elif self.gain != 1.0:
-            total *= self.gain
+        self._level.to(self.gain)
+        self._level.apply(total)
         out += total
 
-    def catch_up(self, budget: int) -> bool:
-        """Write what has come of the source. False when memory has run out: then the version before holds
-        again.
+    def catch_up(self, budget: int, until: int) -> bool:
+        """Thread: audio. Write what has come of the source before a position. False when memory has run out:
+        then it is as if that had never begun.
         """
         if self._writer.active:
-            self._writer.advance(budget)
-            if self._writer.failed:
-                self._writer.failed = False
-                self.undo()
-                return False
+            self._writer.advance(budget, until)
+        if self._writer.failed and self._ghost is None:
+            self._writer.failed = False
+            self._drop(self._writer.layer)
+            return False
         return True
 
-    def _abandon(self) -> bool:
-        """Stop writing. True where that was a loop without a length yet: it is as if it had never begun."""
-        writing, multiplied = self._writer.active, self._multiplied
-        self._writer.abandon()
-        if multiplied is not None:
-            self._multiplied = None
-            self._retire(multiplied)
+    def _sounds(self, position: int, n: int) -> bool:
+        """Whether the loop plays and is there, for so long that it could fade out before it is not."""
+        return (
+            self.playing and not self.layer.empty and self._writer.has(self.layer, position, n + self._ahead)
+        )
+
+    def _let_go(self) -> bool:
+        """Write no more. True where that was a loop without a length yet: it is as if it had never begun.
+        Anything else ends without a step, while another version may hold already: one can come back to it.
+        """
+        if self._multiplied is not None or self.state == "recording":
+            self._writer.abandon()
+            self._drop(self._writer.layer)
             return True
-        if writing and self.layer.empty:
-            old = self._versions.pop(self._at)
-            self._at -= 1
-            self._swap(old)
-            self._retire(old)
-            return True
+        if self.state in ("overdubbing", "replacing"):
+            self._writer.finish()
         return False
+
+    def _drop(self, layer: Layer) -> None:
+        """A version that is given up is none any more; the one before it holds in its place."""
+        if layer is self._multiplied:
+            self._multiplied = None
+        elif layer in self._versions:
+            at, old = self._versions.index(layer), self.layer
+            del self._versions[at]
+            if at <= self._at:
+                self._at -= 1
+            if layer is old:
+                self._swap(old)
+        self._retire(layer)
 
     def _go(self, at: int) -> bool:
         if not 0 <= at < len(self._versions):
@@ -279,9 +302,7 @@ class LoopSlot:
         """What sounds goes over from one version into the one that holds now."""
         self._leave(old)
         if self.layer.empty:
-            self._ramp.rest()
-        else:
-            self._ramp.to(self.playing)
+            self._ramp.rest(0.0)
 
     def _leave(self, old: Layer) -> None:
         """Let the sound of a version fade while the current one comes up."""
@@ -293,8 +314,8 @@ class LoopSlot:
             self._retired.append(old)
         self._ghost = old
         self._ghost_ramp, self._ramp = self._ramp, self._ghost_ramp
-        self._ghost_ramp.to(False)
-        self._ramp.rest()
+        self._ghost_ramp.to(0.0)
+        self._ramp.rest(0.0)
 
     def _new_version(self, copied: bool) -> Layer:
         """A version after the current one, and the one that holds from now on."""
@@ -319,6 +340,8 @@ class LoopSlot:
 
     def _retire(self, layer: Layer) -> None:
         """No version any more; its memory goes back once it is no longer heard."""
+        if self._writer.needs(layer):
+            self._writer.abandon()
         self._retired.append(layer)
         self._sweep()
 

@@ -1,4 +1,4 @@
-"""A layer of a loop in motion: which of its samples is heard where, and the ramps that start and stop it.
+"""A layer of a loop in motion: which of its samples is heard where.
 
 Cycles start at the nearest sample to anchor + c * length, counted exactly, so a loop of whole bars stays on
 the bars for hours; one cycle may be a sample shorter than the next. The end of each cycle goes over into
@@ -15,6 +15,7 @@ import numpy as np
 
 from descant.host.events import Wave
 from descant.host.loop_memory import Layer
+from descant.host.loop_ramp import raised
 
 HALF = Fraction(1, 2)
 _REACH = 8  # content samples on either side that half speed interpolates from
@@ -23,56 +24,6 @@ _REACH = 8  # content samples on either side that half speed interpolates from
 def rounded(position: Fraction) -> int:
     """The nearest sample, as the transport rounds its lines."""
     return math.floor(position + HALF)
-
-
-def raised(n: int) -> Wave:
-    """[n + 1] from 0 to 1, a raised cosine: a fade without a step in value or slope."""
-    gains: Wave = (0.5 - 0.5 * np.cos(np.arange(n + 1) * (np.pi / n))).astype(np.float32)
-    return gains
-
-
-class Ramp:
-    """A gain that moves between 0 and 1 along a raised cosine of n samples, turning round where it is told
-    to.
-    """
-
-    def __init__(self, n: int, on: bool = False) -> None:
-        self._gains = raised(n)
-        self._n = n
-        self._at = n if on else 0
-        self._on = on
-        self._steps = np.arange(1, n + 1)
-
-    @property
-    def silent(self) -> bool:
-        return self._at == 0 and not self._on
-
-    @property
-    def moving(self) -> bool:
-        return self._at != (self._n if self._on else 0)
-
-    @property
-    def left(self) -> int:
-        """Samples until it rests."""
-        return self._n - self._at if self._on else self._at
-
-    def to(self, on: bool) -> None:
-        self._on = on
-
-    def rest(self) -> None:
-        """At 0, and staying there."""
-        self._at, self._on = 0, False
-
-    def apply(self, wave: Wave) -> None:
-        """Multiply [C, n] by the next n gains."""
-        done, n = 0, wave.shape[1]
-        if self.moving:
-            done = min(n, self._n - self._at if self._on else self._at)
-            steps = self._steps[:done]
-            wave[:, :done] *= self._gains[self._at + steps if self._on else self._at - steps]
-            self._at += done if self._on else -done
-        if not self._on:
-            wave[:, done:] = 0.0
 
 
 class LoopVoice:

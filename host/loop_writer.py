@@ -13,7 +13,8 @@ import numpy as np
 
 from descant.host.events import Wave
 from descant.host.loop_memory import History, Layer
-from descant.host.loop_voice import LoopVoice, raised
+from descant.host.loop_ramp import raised
+from descant.host.loop_voice import LoopVoice
 
 Kind = Literal["record", "overdub", "replace", "multiply"]
 
@@ -23,6 +24,8 @@ class LoopWriter:
 
     start: the first position that belongs to the loop; a ramp of `seam` samples leads up to it. end: the
     first position that no longer does, None while that is not known; an overdub ramps down from there.
+
+    Thread: audio, but for the making of it.
     """
 
     def __init__(self, channels: int, seam: int, max_block: int) -> None:
@@ -53,20 +56,42 @@ class LoopWriter:
         self._next = start - self._seam
         self.active, self.failed = True, False
 
-    def finish(self, end: int) -> None:
-        """Stop at a position, past or to come. What is already written beyond it is never heard when a layer
-        begins, and ramps down from here on otherwise.
+    def finish(self, end: int | None = None) -> None:
+        """Stop at a position, past or to come; None: where it has come to. What is already written beyond it
+        is never heard when a layer begins. An overdub ramps down from where it has come to at the earliest:
+        what is in the loop at full level cannot end there without a step.
         """
-        self.end = end
+        if end is None:
+            self.end = self._next
+        else:
+            self.end = max(end, self._next) if self.kind in ("overdub", "replace") else end
 
     def abandon(self) -> None:
-        self.active = False
+        self.active = self.failed = False
 
-    def advance(self, budget: int) -> None:
-        """Write what has come, at most `budget` samples. `active` is False when all is written, `failed`
-        True when memory has run out.
+    def needs(self, layer: Layer) -> bool:
+        """Whether a layer is being written, or repeated into the one that is."""
+        return (self.active or self.failed) and (layer is self.layer or layer is self._base)
+
+    def has(self, layer: Layer, position: int, n: int) -> bool:
+        """Whether all that a layer sounds like in n samples from a position on is written: not where a new
+        loop is still being fetched from the past.
         """
-        limit = min(self._source.end - self._delay, self._next + budget, self._last())
+        if not self.needs(layer) or layer is not self.layer or self.kind in ("overdub", "replace"):
+            return True
+        start, end = self._voice.cycle(layer, position)
+        return self._next - self.start >= min(position + n, end) - start
+
+    def left(self, here: int, speed: int) -> int:
+        """Samples from a position on until all is written, at `speed` times real time; the end is known."""
+        last = self._last()
+        return max(1, last + self._delay - here, -(-(last - self._next) // speed))
+
+    def advance(self, budget: int, until: int) -> None:
+        """Write what has come before the position `until`, at most `budget` samples. `active` is False when
+        all is written, `failed` True when memory has run out.
+        """
+        limit = min(min(self._source.end, until) - self._delay, self._next + budget, self._last())
         while self.active and self._next < limit:
             n = min(limit - self._next, self._block)
             if self._next < self.start:
@@ -75,7 +100,7 @@ class LoopWriter:
                 self.active, self.failed = False, True
                 return
             self._next += n
-        if self._next >= self._last():
+        if self.end is not None and self._next >= self._last():
             self.active = False
 
     def _last(self) -> int:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
@@ -30,20 +31,35 @@ _NOT_MULTIPLIED = (
     "It plays on as it was.",
     "Play it first.",
 )
+_ON_A_LINE_WANTS: dict[str, Wants] = {
+    "play": "written",
+    "stop": "still",
+    "reverse": "written",
+    "half": "written",
+}
 GRACE = Fraction(1, 4)  # beats after a line in which a recording still begins on it: the past is remembered
 CATCH_UP = 16  # times real time that a late recording is fetched from the past
 
 
+Wants = Literal["still", "written", "free"]
+
+
 @dataclass(frozen=True)
 class _Due:
-    """Something to be done at a sample. name: what `slot.queued` shows until then, and what another press
-    on the slot takes the place of; "" for what nobody waits for.
+    """Something to be done at a sample, or soon after, once the slot lets it.
+
+    number: counts up; what is due at the same time is done in this order. name: what `slot.queued` shows
+    until then, and what another press on the slot takes the place of; "" for what nobody waits for. wants:
+    that no version is going over into another ("still"), that what has ended is written to its end, too
+    ("written"), or that nothing is being overdubbed any more, either ("free").
     """
 
     at: int
+    number: int
     slot: int
     name: str
     do: Callable[[], object]
+    wants: Wants
 
 
 class Looper:
@@ -85,6 +101,8 @@ class Looper:
         self._max_block = max_block
         self._presses: deque[Press] = deque()
         self._due: list[_Due] = []
+        self._planned = 0  # how often anything was
+        self._not_before = [0] * slots  # by slot: the position up to which what is due there waits
         self._here = 0
 
     def press(self, press: Press) -> None:
@@ -114,21 +132,12 @@ class Looper:
         while done < n:
             here = at + done
             self._do_what_is_due(here)
-            length = min(n - done, self._max_block)
-            if self._due:
-                length = min(length, max(1, self._due[0].at - here))
+            length = min(n - done, self._max_block, self._quiet(here))
             part = out[:, done : done + length]
             for slot in self.slots:
                 slot.add_to(part, here, not slot.muted and (slot.soloed or not soloed))
             done += length
-        for index, slot in enumerate(self.slots):
-            self.changes += slot.writing
-            if not slot.catch_up(CATCH_UP * n):
-                self._note(
-                    f"Loop {index + 1} ran out of memory.",
-                    "What was there before plays on.",
-                    "Clear slots you do not need.",
-                )
+            self._write(at + done, CATCH_UP * length)
         self.position = at + n
 
     def status(self) -> tuple[SlotStatus, ...]:
@@ -146,6 +155,19 @@ class Looper:
                 )
             )  # fmt: skip
         return tuple(found)
+
+    def _write(self, until: int, budget: int) -> None:
+        """Thread: audio. Put into the loops what came before a position; after what sounds was read, for a
+        slot is never heard and overdubbed with the same sound at once.
+        """
+        for index, slot in enumerate(self.slots):
+            self.changes += slot.writing
+            if not slot.catch_up(budget, until):
+                self._note(
+                    f"Loop {index + 1} ran out of memory.",
+                    "What was there before plays on.",
+                    "Clear slots you do not need.",
+                )
 
     def _take(self, press: Press, now: int) -> None:
         """Thread: audio. Decide what a press means and when."""
@@ -176,10 +198,12 @@ class Looper:
             self._begin(press, action, slot, quantise, now)
         elif action in ON_A_LINE:
             line = self.timeline.exact_line(press.at_sample, quantise)
-            name = action if action in REPLACE else ""
-            self._plan(press.slot, name, max(now, rounded(line)), lambda: self._on_line(slot, action, line))
+            name, wants = action if action in REPLACE else "", _ON_A_LINE_WANTS[action]
+            self._plan(
+                press.slot, name, max(now, rounded(line)), lambda: self._on_line(slot, action, line), wants
+            )
         elif action in ("overdub", "replace"):
-            self._plan(press.slot, "", now, lambda: self._punch(slot, action))
+            self._plan(press.slot, "", now, lambda: self._punch(slot, action), "written")
         else:
             self._at_once(press, slot, action, now)
 
@@ -201,7 +225,7 @@ class Looper:
         """Record from the line: from the one just gone by, if the press came a little late."""
         beat = self.timeline.at(press.at_sample).samples_per_beat
         if action == "capture":
-            self._capture(press, slot, now)
+            self._plan(press.slot, "", now, lambda: self._capture(press, slot), "free")
             return
         if action == "multiply" and not _multipliable(slot):
             self._note(*_NOT_MULTIPLIED)
@@ -228,14 +252,15 @@ class Looper:
                     "Play faster, or use quantise off.",
                 )
 
-        self._plan(press.slot, action, max(now, rounded(anchor)), begin)
+        wants: Wants = "written" if action == "multiply" else "free"
+        self._plan(press.slot, action, max(now, rounded(anchor)), begin, wants)
 
     def _close(self, press: Press, slot: LoopSlot, quantise: str, now: int, then_stop: bool) -> None:
         """The length snaps to the nearest whole number of bars; a multiplied loop's to whole loops."""
         anchor = slot.written_from
         asked = Fraction(max(press.at_sample, rounded(anchor))) - anchor
         if quantise == "off" and slot.state == "recording":
-            length = max(Fraction(slot.shortest), Fraction(rounded(asked)))
+            length = max(Fraction(slot.shortest + self.latency), Fraction(rounded(asked)))
         else:
             unit = self._unit(slot, quantise, press.at_sample)
             length = unit * max(1, min(math.floor(asked / unit + HALF), slot.room // unit))
@@ -252,7 +277,7 @@ class Looper:
         if slot.state in ("recording", "multiplying") and slot.written_from == anchor:
             slot.close(length)
 
-    def _capture(self, press: Press, slot: LoopSlot, now: int) -> None:
+    def _capture(self, press: Press, slot: LoopSlot) -> None:
         """The last bars the generator played become a loop, which starts once it is fetched from the past."""
         grid = self.timeline.at(press.at_sample)
         bar = grid.bar_beats * grid.samples_per_beat
@@ -270,9 +295,9 @@ class Looper:
         slot.record(end - length, self.generated)
         slot.close(length)
         slot.stop()
-        ready = now + math.ceil(length) // (CATCH_UP - 1) + self._max_block
+        ready = self._here + math.ceil(length) // (CATCH_UP - 1) + self._max_block
         line = self.timeline.exact_line(max(ready, press.at_sample), press.quantise or self.quantise)
-        self._plan(press.slot, "play", rounded(line), lambda: slot.play(line))
+        self._plan(press.slot, "play", rounded(line), lambda: slot.play(line), "written")
 
     def _on_line(self, slot: LoopSlot, action: str, line: Fraction) -> None:
         if action == "stop":
@@ -324,31 +349,45 @@ class Looper:
         grid = self.timeline.at(at)
         return grid.bar_beats * grid.samples_per_beat
 
-    def _plan(self, slot: int, name: str, at: int, do: Callable[[], object]) -> None:
-        self._due.append(_Due(at, slot, name, do))
-        self._due.sort(key=lambda due: due.at)
+    def _plan(self, slot: int, name: str, at: int, do: Callable[[], object], wants: Wants = "still") -> None:
+        self._planned += 1
+        self._due.append(_Due(at, self._planned, slot, name, do, wants))
+        self._due.sort(key=lambda due: (due.at, due.number))
         if name:
             self.slots[slot].queued = name
 
     def _do_what_is_due(self, here: int) -> None:
-        """What waits for a slot that is busy is done as soon as it no longer is."""
+        """Thread: audio. What a slot does not let happen yet is done as soon as it does, and what is due
+        there after it, after it.
+        """
         self._here = here
-        waiting: list[_Due] = []
-        while self._due and self._due[0].at <= here:
-            due = self._due.pop(0)
-            if busy := self.slots[due.slot].busy:
-                waiting.append(_Due(here + busy, due.slot, due.name, due.do))
+        waiting: list[int] = []
+        while due := next((due for due in self._due if due.at <= here and due.slot not in waiting), None):
+            if wait := self._wait(self.slots[due.slot], due.wants, here):
+                self._not_before[due.slot] = here + wait
+                waiting.append(due.slot)
                 continue
+            self._due.remove(due)
             if due.name:
                 self.slots[due.slot].queued = ""
             self.changes += 1
             due.do()
-        if waiting:
-            self._due = sorted([*waiting, *self._due], key=lambda due: due.at)
+
+    def _wait(self, slot: LoopSlot, wants: Wants, here: int) -> int:
+        """Samples until a slot may be as something wants it; 0: it is."""
+        if wants == "free" and slot.state in ("overdubbing", "replacing"):
+            slot.punch_out(here)
+        return slot.busy if wants == "still" else max(slot.busy, slot.unwritten(here, CATCH_UP))
+
+    def _quiet(self, here: int) -> int:
+        """Samples, one at least, in which nothing is to be done."""
+        nexts = (max(due.at, self._not_before[due.slot]) - here for due in self._due)
+        return max(1, min(nexts, default=self._max_block))
 
     def _reclaim(self) -> bool:
-        """Memory is used up: the slot with the longest past forgets its oldest version."""
-        return max(self.slots, key=lambda slot: slot.versions[0]).forget_oldest()
+        """Memory is used up: the slot with the longest past that can spare it forgets its oldest version."""
+        longest_first = sorted(self.slots, key=lambda slot: -slot.versions[0])
+        return any(slot.forget_oldest() for slot in longest_first)
 
     def _note(self, what: str, still: str, do: str) -> None:
         self.notes.append((what, still, do))
