@@ -88,7 +88,7 @@ class LoopSlot:
 
     @property
     def writing(self) -> bool:
-        """Whether something is still being written into the loop."""
+        """Whether something is still being written, be it into a version that no longer holds."""
         return self._writer.active
 
     @property

@@ -259,7 +259,7 @@ class Looper:
         """The length snaps to the nearest whole number of bars; a multiplied loop's to whole loops."""
         anchor = slot.written_from
         asked = Fraction(max(press.at_sample, rounded(anchor))) - anchor
-        if quantise == "off" and slot.state == "recording":
+        if quantise == "off" and slot.state == "recording":  # longer than what comes in is behind what sounds
             length = max(Fraction(slot.shortest + self.latency), Fraction(rounded(asked)))
         else:
             unit = self._unit(slot, quantise, press.at_sample)
