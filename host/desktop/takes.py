@@ -67,6 +67,8 @@ class TakesPage(QWidget):
         self._rows = TakeRows(folder)
         self._view: words.View = GONE
         self._known = False  # whether anything was found or lost yet
+        self._begun = 0  # takes of the stage's so far
+        self._into: str | None = None  # the folder it records into, "" for none; None: not known
         self._chosen = -1  # the take under the cursor, kept while it is not found
         self.dialog: QFileDialog | QMessageBox | None = None
         self._saved_to = str(Path.home())
@@ -104,10 +106,18 @@ class TakesPage(QWidget):
         self._connect()
         self._show_buttons()
 
-    def show_view(self, view: words.View) -> None:
+    def show_view(self, view: words.View, furniture: words.Furniture | None) -> None:
         """How things stand."""
         self._view = view
         self._rows.hear(view.listened, view.listened_seconds)
+        into = furniture.takes if furniture is not None else None
+        if into != self._into:
+            self._into = into
+            self._say_how(self.search.text())
+        if view is not GONE and view.takes != self._begun:
+            self._begun = view.takes
+            if self.isVisible():
+                self.look()
         self._show_buttons()
 
     def close_shelf(self) -> None:
@@ -241,12 +251,24 @@ class TakesPage(QWidget):
         if changed and rows:
             at = next((place for place, row in enumerate(rows) if row.take.number == chosen), 0)
             self.list.setCurrentIndex(self._rows.index(at))
-        if changed or not self._known:
-            one = "1 take" if len(rows) == 1 else f"{len(rows)} takes"
-            none = f"No take holds “{text}”" if text else "No take yet: descant play records them"
-            self.line.say(f"{one if rows else none} · {self.shelf.folder}")
-        self._known = True
+        known, self._known = self._known, True
+        if changed or not known:
+            self._say_how(text)
         self._show_buttons()
+
+    def _say_how(self, text: str) -> None:
+        """How many there are, and whether what is played is among them. text: what was looked for."""
+        if not self._known:
+            return  # why not is said already
+        rows = self._rows.rows
+        one = "1 take" if len(rows) == 1 else f"{len(rows)} takes"
+        none = f"No take holds “{text}”" if text else "No take yet"
+        where = str(self.shelf.folder)
+        if self._into == "":
+            where = "nothing is recorded (--no-takes)"
+        elif self._into not in (None, where):
+            where = f"recorded elsewhere: {self._into}"
+        self.line.say(f"{one if rows else none} · {where}")
 
     def _rated(self, number: int, rating: int) -> None:
         self._rows.settled(number, rating)

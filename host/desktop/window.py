@@ -307,7 +307,7 @@ class Window(QWidget):
         self.notices.show_view(view)
         self.surface.show_view(view, furniture.pads if furniture else ())
         self.hum.show_hum(view.hum)
-        self.takes.show_view(view)
+        self.takes.show_view(view, furniture)
         if self.pages.currentWidget() is self.devices:
             self.devices.show_view(view, furniture)
         self.midi.show_view(view, furniture)

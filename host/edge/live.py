@@ -325,9 +325,12 @@ class Live:
         if not audio.fit.updates:
             return
         now = self._now()
-        if self._fed is None or self._fed < now or self._fed > now + self._far:
-            self._fed = now + self._ahead  # we were late, or time was corrected
+        if self._fed is None or abs(self._fed - now) > self._far:
+            self._fed = now + self._ahead  # time was corrected, or stood still
             self.client.seek(self._fed)
+        elif self._fed < now:  # we were late, which is no leap: what is played stays known
+            self.client.skip(now + self._ahead - self._fed)
+            self._fed = now + self._ahead
         while self._fed < now + self._ahead + block:
             made = self.client.read(block)
             audio.memory.play(self._fed, made)

@@ -1,4 +1,4 @@
-"""The stage: a live performance that no window owns. Host, audio, controllers and loops, and how they stand.
+"""The stage: a live performance that no window owns. Host, audio, controllers, loops, takes; how they stand.
 
 One activity, the owner's, which never waits: hosts are started by their keeper, devices by the audio process.
 What windows want is done here and what they show is read here; they may come, hang and go.
@@ -10,6 +10,7 @@ import re
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -21,12 +22,13 @@ from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
 from descant.host.edge.hummer import Hummer, classes_played
 from descant.host.edge.keys import bridge_curve
-from descant.host.edge.live import Live
+from descant.host.edge.live import Live, live_start
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.midi_view import controls_of, said
 from descant.host.edge.preset_files import load_presets
 from descant.host.edge.recall import Recall
+from descant.host.edge.recording import Recording
 from descant.host.edge.round_trips import measured
 from descant.host.edge.stage_client import StageClient
 from descant.host.edge.take_player import TakePlayer
@@ -44,7 +46,9 @@ BEGIN_SECONDS = 6.0  # in which the pad that the plane began with has found its 
 
 @dataclass(frozen=True)
 class StageOrder:
-    """How to play; see `descant desktop`. endpoint: of a host that runs already, "" for one of our own."""
+    """How to play; see `descant desktop`. endpoint: of a host that runs already, "" for one of our own.
+    takes: the folder they are kept in, "" where nothing is recorded.
+    """
 
     preset: str = ""
     seed: int = 0
@@ -57,6 +61,7 @@ class StageOrder:
     devices: tuple[str, ...] = ()
     midi: tuple[str, ...] = ()
     controllers: tuple[str, ...] = ()
+    takes: str = ""
 
 
 class Stage:
@@ -88,6 +93,7 @@ class Stage:
         )  # fmt: skip
         self.ports = MidiPorts(order.midi)
         self.live: Live | None = None
+        self.takes: Recording | None = None
         self.hum: Hummer | None = None
         self.player = TakePlayer(order.rate, CHANNELS)
         self.outlines = LoopOutlines(self.audio.memory)
@@ -133,6 +139,8 @@ class Stage:
         if self.hum is not None:
             self.hum.close()
         self.player.close()
+        if self.takes is not None:
+            self.takes.close()
         self.client.close()
         self.ports.close()
         if self.keeper is not None:
@@ -199,6 +207,7 @@ class Stage:
             tone=client.tone,
             listened=self.player.path,
             listened_seconds=self.player.seconds,
+            takes=(len(self.takes.recorder.takes) if self.takes else 0) + (self.hum.kept if self.hum else 0),
             ports=self.ports.names,
             said={name: said(self.live.last[name]) for name in self.ports.names if name in self.live.last}
             if self.live
@@ -237,6 +246,7 @@ class Stage:
             block=self.audio.block,
             model=welcome.model if welcome else "",
             controllers=controls_of(self._bound, self._written),
+            takes=self.order.takes,
         )
         return self._furniture
 
@@ -353,16 +363,27 @@ class Stage:
             self._tell("warning", *self.audio.said.popleft())
         client, now = self.client, time.monotonic()
         reachable = self.keeper is None or self.keeper.ready
+        if not self.audio.fit.updates:
+            return
+        if client.playhead < self.audio.position_at(now):  # a leap once it is live would be no part of a take
+            client.seek(live_start(self.audio))
         if client.state == "closed" and reachable:
             client.hello()
             self._greeted = now
         client.pump(0)
-        if client.state != "live" or not self.audio.fit.updates:
+        if client.state != "live":
             return
         self._furniture = None
-        self.hum = Hummer(client, self.audio, self._say, lambda: classes_played(client.recall))
+        order, preset = self.order, self.preset
+        takes = Path(order.takes) if order.takes else None
+        if takes is not None:
+            model = "" if order.endpoint else order.model
+            self.takes = Recording.into(
+                takes, client, preset, order.seed, model, order.threads, self.presets.values()
+            )
+        self.hum = Hummer(client, self.audio, self._say, lambda: classes_played(client.recall), takes=takes)
         self.live = Live(
-            client, self.audio, self.ports, self._profiles, self.preset.tempo, self._say, hum=self.hum
+            client, self.audio, self.ports, self._profiles, preset.tempo, self._say, self.takes, self.hum
         )
         self.live.player = self.player
 
@@ -426,12 +447,13 @@ class Stage:
             return "loading", "the model" if self.client.state == "closed" else "the session"
         if self.client.state != "live":
             return "lost", "the host does not answer; it is started again"
-        if self.client.seen_meter is not None and self.client.seen_meter.eased >= 4:
+        playing, meter = self._now_playing(), self.client.seen_meter
+        sounds = playing is not None and bool(playing.text)
+        if sounds and meter is not None and meter.eased >= 4:  # the last meter of a song may say so for ever
             return "late", "the last bar is held"
         if time.monotonic() - self._gap_at < LATE_SECONDS:
             return "late", "a gap was heard"
-        playing = self._now_playing()
-        if playing is not None and playing.text:
+        if playing is not None and sounds:
             return "generating", playing.text
         return "ready", ""
 

@@ -140,7 +140,9 @@ class Controls(msgspec.Struct, frozen=True):
 
 
 class Furniture(msgspec.Struct, frozen=True):
-    """What changes seldom. pads: of the current preset. parameters: name, lowest, highest, now."""
+    """What changes seldom. pads: of the current preset. parameters: name, lowest, highest, now. takes: the
+    folder they are recorded into, "" where nothing is.
+    """
 
     version: int
     preset: str
@@ -152,6 +154,7 @@ class Furniture(msgspec.Struct, frozen=True):
     block: int
     model: str
     controllers: tuple[Controls, ...] = ()
+    takes: str = ""
 
 
 class Coming(msgspec.Struct, frozen=True):
@@ -217,6 +220,7 @@ class View(msgspec.Struct, frozen=True):
     that waits for its line; -1: none. outlines: of loops that changed, a level 0..255 a column.
     said: the last message of each port, in words. midi_why: why there is no MIDI, "" where there is.
     listened: the file that is heard beside the music, "" for none, and how many seconds of it were heard.
+    takes: how many were begun so far, hums too.
     """
 
     phase: Phase
@@ -244,6 +248,7 @@ class View(msgspec.Struct, frozen=True):
     tone: bool = False
     listened: str = ""
     listened_seconds: float = 0.0
+    takes: int = 0
     ports: tuple[str, ...] = ()
     said: dict[str, str] = {}
     midi_why: str = ""

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -155,6 +156,28 @@ def test_stars_by_keys_and_mouse_are_kept_and_pads_are_not_pressed(opened, folde
     QTest.keyClick(page.list, Qt.Key.Key_1)
     assert told == []  # a pad's key: this preset has none
     assert rating(folder, 3) == 0
+
+
+def test_a_take_that_the_stage_begins_is_seen_at_once(opened, folder):
+    window, page, _ = opened()
+    until(lambda: numbers(page) == [3, 2, 1])
+    page._timer.stop()  # nobody looks by himself
+    with TakeStore(folder) as store:
+        recorded(store, "fourth")
+    window.show_view(msgspec.structs.replace(VIEW, takes=1))
+    until(lambda: numbers(page) == [4, 3, 2, 1])
+
+
+def test_where_the_stage_records_is_said_where_it_is_not_here(opened, folder):
+    window, page, _ = opened()
+    until(lambda: numbers(page) == [3, 2, 1])
+    for version, (into, says) in enumerate(
+        [(str(folder), f"3 takes · {folder}"), ("", "3 takes · nothing is recorded (--no-takes)"),
+         ("/other/takes", "3 takes · recorded elsewhere: /other/takes")]
+    ):  # fmt: skip
+        furniture = words.Furniture(version, "first", (), (), (), {}, 48000, 256, "embedded", (), into)
+        window.show_view(window.link._taken(msgspec.structs.replace(VIEW, furniture=furniture)))
+        assert page.line.accessibleDescription() == says
 
 
 def test_a_take_is_heard_through_the_stage_and_stopped(opened, folder):

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zmq
+import soundfile
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
 
 from descant.host.edge import stage_words as words
+from descant.host.edge.take_store import TakeStore
 from tests.rig.conftest import wait_for
+from tests.rig.eye import Eye
 from tools.screen import Picture, Screen, save
 
 pytestmark = pytest.mark.jack
@@ -50,36 +52,6 @@ for name, part in parts.items():
     places[name] = [at.x(), at.y(), part.width(), part.height()]
 print(json.dumps(places))
 """
-
-
-class Eye:
-    """Another one who looks at the stage, as the window does."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.socket = zmq.Context.instance().socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.connect(endpoint)
-
-    def look(self) -> words.View | None:
-        """How things stand; None where nobody answers within a second."""
-        self.socket.send(words.pack(words.Look()))
-        view = None
-        while self.socket.poll(0 if view is not None else 1000):
-            view = words.read_view(self.socket.recv())
-        return view
-
-    def until(self, true: Callable[[words.View], object], what: str) -> words.View:
-        """The first view of which something is true."""
-        found: list[words.View] = []
-
-        def seen() -> bool:
-            view = self.look()
-            if view is not None and true(view):
-                found.append(view)
-            return bool(found)
-
-        wait_for(seen, what, 90)
-        return found[0]
 
 
 class Desk:
@@ -128,14 +100,14 @@ class Desk:
         return {name: (left + x + w // 2, top + y + h // 2) for name, (x, y, w, h) in rows.items()}
 
     def close(self) -> None:
-        self.eye.socket.send(words.pack(words.Quit()))
+        self.eye.tell(words.Quit())
         for process in self.started:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait()
         wait_for(lambda: self.eye.look() is None, "the stage's end", 30)
-        self.eye.socket.close()
+        self.eye.close()
         self.screen.close()
 
 
@@ -168,6 +140,12 @@ def seen(desk: Desk, name: str, true: Callable[[Picture], bool]) -> Picture:
 def share(picture: Picture, colour: tuple[int, int, int]) -> float:
     """How much of a picture is of a colour."""
     return float((picture == np.array(colour, np.uint8)).all(axis=-1).mean())
+
+
+def row_is_chosen(picture: Picture) -> bool:
+    """Whether a list shows the bar at the left of a row of takes: nothing else is so high and so bright."""
+    bright = (picture == np.array((0xEC, 0xEF, 0xF2), np.uint8)).all(axis=-1)
+    return bool(np.lib.stride_tricks.sliding_window_view(bright, 40, axis=0).all(axis=-1).any())
 
 
 def sounds(view: words.View) -> bool:
@@ -220,3 +198,39 @@ def test_keys_and_mouse_play_and_the_sound_outlives_the_window(desk: Desk) -> No
     desk.eye.until(lambda view: view.phase == "ready", "panic, in another window on the same stage")
     again = desk.eye.look()
     assert again is not None and again.position > later.position
+
+
+def test_what_is_played_is_on_the_page_of_takes_at_once_and_after_the_stage_was_killed(desk: Desk) -> None:
+    window = desk.open()
+    desk.eye.until(lambda view: view.phase == "ready", "a stage that is ready")
+    desk.screen.key("1")
+    desk.eye.until(lambda view: view.takes == 1 and sounds(view), "a take that has begun")
+    folder = desk.folder / "data/descant/takes"
+    (path,) = folder.glob("*.wav")
+    wait_for(lambda: soundfile.info(path).duration > 4.0, "some seconds of it")
+    assert listen(desk, "the take, while it is recorded").listened == str(path)
+
+    children = subprocess.run(
+        ["pgrep", "-P", str(window.pid), "-f", "stage_process"], stdout=subprocess.PIPE, check=True
+    )
+    os.kill(int(children.stdout), signal.SIGKILL)
+    again = desk.eye.until(lambda view: view.phase == "ready" and not view.takes, "another stage")
+    assert again.furniture is not None and again.furniture.takes == str(folder)
+    heard = listen(desk, "the take of the one that was killed")
+    assert heard.listened == str(path)
+    with TakeStore(folder) as store:
+        (take,) = store.find()
+        wave, rate = soundfile.read(path)
+        assert take.seconds == len(wave) / rate > 4.0 and np.abs(wave).max() > 0.01
+        assert take.prompt and take.weights_hash and take.tempo > 0
+
+
+def listen(desk: Desk, what: str) -> words.View:
+    """The newest take is heard: found on its page, by keys alone."""
+    desk.screen.key("F1", "F4")
+    seen(desk, "takes", row_is_chosen)
+    desk.screen.key("Return", "Return")
+    heard = desk.eye.until(lambda view: view.listened and view.listened_seconds > 0.2, what)
+    desk.eye.tell(words.Listen(""))  # a key would listen again where the take had ended just now
+    desk.eye.until(lambda view: not view.listened, "silence of it")
+    return heard
