@@ -6,20 +6,19 @@ import os
 from pathlib import Path
 
 from PySide6.QtCore import QDir, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QHideEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QGuiApplication, QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMessageBox,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from descant.host.desktop.dash import GONE
+from descant.host.desktop.part import Line
 from descant.host.desktop.take_rows import TakeList, TakeRows
 from descant.host.desktop.take_shelf import Shelf, Shown
 from descant.host.desktop.theme import Style
@@ -31,27 +30,6 @@ AGAIN_MS = 3000
 """What is recorded meanwhile is looked for so often, while the page is seen."""
 ENDINGS = (".wav", ".flac")
 FILTERS = "WAV, the same samples (*.wav);;FLAC, 24 bits (*.flac)"
-
-
-class Line(QLabel):
-    """A line of words, shortened to the room it has."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        self.setProperty("dim", True)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.said = ""
-
-    def say(self, text: str) -> None:
-        """Other words."""
-        self.said = text
-        self.setToolTip(text)
-        self.setAccessibleDescription(text)
-        self.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, self.width()))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self.say(self.said)
 
 
 class TakesPage(QWidget):

@@ -25,7 +25,7 @@ from descant.host.edge.keys import bridge_curve
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
-from descant.host.edge.midi_view import controls_of, said
+from descant.host.edge.midi_view import bound_as, controls_of, lesson_of, said
 from descant.host.edge.preset_files import load_presets
 from descant.host.edge.recall import Recall
 from descant.host.edge.recording import Recording
@@ -41,6 +41,7 @@ TURN_SECONDS = 0.003
 CHANNELS = 2
 NOTICES = 12
 LATE_SECONDS = 2.0  # how long a gap is shown
+LEFT_SECONDS = 3.0  # without a look, and what a window began to learn is given up: it has died
 BEGIN_SECONDS = 6.0  # in which the pad that the plane began with has found its line
 
 
@@ -109,6 +110,7 @@ class Stage:
         self._greeted = 0.0
         self._loading_error: HostError | None = None
         self._gaps, self._gap_at = 0, -LATE_SECONDS
+        self._looked = 0.0  # when a window last did
         self._silenced = 0  # the sample at which everything was stopped
 
     def turn(self) -> None:
@@ -118,6 +120,8 @@ class Stage:
         else:
             self.live.turn()
             self._turn_plane(self.live)
+            if self.live.lessons.armed and time.monotonic() - self._looked > LEFT_SECONDS:
+                self.live.lessons.cancel()
             if self._bound != self.live.profiles:
                 self._bound, self._furniture = self.live.profiles, None
             gaps = self.audio.memory.underruns + self.client.underruns
@@ -163,6 +167,7 @@ class Stage:
 
     def view(self, look: words.Look) -> words.View:
         """How things stand, and what is newer than the window knows."""
+        self._looked = time.monotonic()
         audio, client, meter = self.audio, self.client, self.client.seen_meter
         memory = audio.memory
         now = max(0, round(audio.position_at(time.monotonic())))
@@ -213,6 +218,7 @@ class Stage:
             if self.live
             else {},
             midi_why=self.ports.why,
+            lesson=lesson_of(self.live.lessons) if self.live else words.Lesson(),
             values=dict(self.live.values) if self.live else {},
             furniture=None if look.furniture == furniture.version else furniture,
         )
@@ -292,6 +298,8 @@ class Stage:
                 self.client.prompt(asked.text, asked.slot)
             case words.Tempo():
                 live.set_tempo(asked.tempo)
+            case words.Learn():
+                self._learn(live, asked)
             case words.Listen(""):
                 self.player.stop()
             case words.Listen():
@@ -340,11 +348,28 @@ class Stage:
         elif self._off_at is not None and now >= self._off_at:
             self.plane, self._off_at = msgspec.structs.replace(plane, on=False), None
 
+    def _learn(self, live: Live, asked: words.Learn) -> None:
+        lessons, learnt = live.lessons, None
+        match asked.step:
+            case "arm":
+                _check(asked.do)
+                lessons.arm(asked.do, asks=True)
+            case "replace":
+                learnt = lessons.replace()
+            case "cancel":
+                lessons.cancel()
+            case "remove":
+                profile = live.profiles.get(asked.port)
+                binding = bound_as(profile, asked.on, asked.do) if profile is not None else None
+                if profile is not None and binding is not None:  # else it went meanwhile
+                    learnt = lessons.remove(asked.port, profile, binding)
+            case "undo":
+                learnt = lessons.undo()
+        if learnt is not None:
+            live.keep(learnt)
+
     def _act(self, live: Live, act: words.Act) -> None:
-        try:
-            check_binding(Binding("note 0", act.what))
-        except ValueError as error:
-            raise HostError(f"{error}.", "The music goes on as it was.", "Use one of these.") from error
+        _check(act.what)
         if act.what.startswith("slot ") and not 1 <= int(act.what.split()[1]) <= len(self._texts):
             raise PresetError(
                 f"{self.preset.name} has no pad {act.what.split()[1]}.",
@@ -386,11 +411,13 @@ class Stage:
             client, self.audio, self.ports, self._profiles, preset.tempo, self._say, self.takes, self.hum
         )
         self.live.player = self.player
+        if order.controllers:
+            self.live.learnt_folder = Path(order.controllers[0])
 
     def _say(self, line: str) -> None:
         """What the live path tells: faults come with three lines on another way, the plan is shown."""
-        if re.match(r"bar [0-9.e+-]+: ", line):
-            return
+        if re.match(r"bar [0-9.e+-]+: ", line) or (self.live is not None and line == self.live.lessons.said):
+            return  # what was learnt is shown beside the bindings
         if line.endswith("beats a minute") or line.count(". ") < 2:
             self._tell("info", line, "", "")
         elif not any(notice.what and line.startswith(notice.what) for notice in self._notices):
@@ -456,6 +483,14 @@ class Stage:
         if playing is not None and sounds:
             return "generating", playing.text
         return "ready", ""
+
+
+def _check(do: str) -> None:
+    """Raise HostError where that cannot be done."""
+    try:
+        check_binding(Binding("note 0", do))
+    except ValueError as error:
+        raise HostError(f"{error}.", "The music goes on as it was.", "Use one of these.") from error
 
 
 def _sentence(line: str) -> str:

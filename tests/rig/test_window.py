@@ -17,12 +17,16 @@ import soundfile
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
 
 from descant.host.edge import stage_words as words
+from descant.host.edge.controller_files import load_profiles, profile_for
 from descant.host.edge.take_store import TakeStore
 from tests.rig.conftest import wait_for
 from tests.rig.eye import Eye
+from tests.rig.player import Player
 from tools.screen import Picture, Screen, save
 
 pytestmark = pytest.mark.jack
+
+BRIGHT = (0xEC, 0xEF, 0xF2)  # the dark theme's text
 
 # Where parts of a window of that size are, by a twin that nobody sees: [x, y] in pixels, by name.
 TWIN = """
@@ -142,9 +146,16 @@ def share(picture: Picture, colour: tuple[int, int, int]) -> float:
     return float((picture == np.array(colour, np.uint8)).all(axis=-1).mean())
 
 
+def ring(picture: Picture) -> int:
+    """The lowest row of pixels with the ring around the button that has the keyboard, 0 where none has."""
+    bright = (picture == np.array(BRIGHT, np.uint8)).all(axis=-1)
+    rows = np.any(np.all(np.lib.stride_tricks.sliding_window_view(bright, 44, axis=1), axis=-1), axis=1)
+    return int(np.flatnonzero(rows)[-1]) if rows.any() else 0
+
+
 def row_is_chosen(picture: Picture) -> bool:
     """Whether a list shows the bar at the left of a row of takes: nothing else is so high and so bright."""
-    bright = (picture == np.array((0xEC, 0xEF, 0xF2), np.uint8)).all(axis=-1)
+    bright = (picture == np.array(BRIGHT, np.uint8)).all(axis=-1)
     return bool(np.lib.stride_tricks.sliding_window_view(bright, 40, axis=0).all(axis=-1).any())
 
 
@@ -234,3 +245,64 @@ def listen(desk: Desk, what: str) -> words.View:
     desk.eye.tell(words.Listen(""))  # a key would listen again where the take had ended just now
     desk.eye.until(lambda view: not view.listened, "silence of it")
     return heard
+
+
+def test_a_real_pad_is_learnt_asked_about_taken_back_and_kept_where_descant_play_keeps_it(desk: Desk) -> None:
+    desk.open()
+    desk.eye.until(lambda view: view.phase == "ready", "a stage that is ready")
+    pads = Player("pads")
+    try:
+        desk.eye.until(lambda view: bindings(view) == [], "the controller")
+        learn(desk, "loop 1 press", "Down")
+        pads.send(0x90, 50, 100)
+        bound = [("note 50, channel 1", "loop 1 press", True)]
+        desk.eye.until(lambda view: bindings(view) == bound, "what was learnt")
+        pads.send(0x90, 50, 100)
+        desk.eye.until(lambda view: view.loops[0].state != "empty" or view.loops[0].queued, "the loop")
+        assert kept() == [("note 50", "loop 1 press")]
+
+        learn(desk, "loop 2 press", "Down")
+        pads.send(0x90, 50, 100)
+        desk.eye.until(lambda view: "does loop 1 press already" in view.lesson.in_the_way, "a question")
+        below = desk.places()["surface"][1]  # the answers are below the middle of the page
+        seen(desk, "asked", lambda picture: ring(picture) > below)
+        desk.screen.key("Escape")
+        desk.eye.until(lambda view: not view.lesson.armed and bindings(view) == bound, "no change")
+
+        seen(desk, "cancelled", lambda picture: 0 < ring(picture) < below)
+        desk.screen.key("Return")
+        desk.eye.until(lambda view: view.lesson.armed == "loop 2 press", "the same function again")
+        pads.send(0x90, 50, 100)
+        desk.eye.until(lambda view: view.lesson.in_the_way, "the question again")
+        seen(desk, "asked again", lambda picture: ring(picture) > below)
+        desk.screen.key("Return")
+        replaced = [("note 50, channel 1", "loop 2 press", True)]
+        desk.eye.until(lambda view: bindings(view) == replaced, "what took its place")
+        assert kept() == [("note 50", "loop 2 press")]
+        desk.screen.key("ctrl+z")
+        desk.eye.until(lambda view: bindings(view) == bound, "what was there before")
+        desk.screen.key("ctrl+z")
+        desk.eye.until(lambda view: bindings(view) == [], "nothing")
+        assert kept() == []
+    finally:
+        pads.unplug()
+
+
+def learn(desk: Desk, do: str, *more: str) -> None:
+    """The next function below the one that is chosen is asked for, by keys alone."""
+    desk.screen.key("F1", "F6", "shift+Tab", "shift+Tab", "shift+Tab", *more, "Tab", "Tab", "Return")
+    desk.eye.until(lambda view: view.lesson.armed == do, "a lesson")
+
+
+def bindings(view: words.View) -> list[tuple[str, str, bool]] | None:
+    """What the one controller is bound to; None while there is none."""
+    assert view.furniture is not None
+    rows = [row.bindings for row in view.furniture.controllers]
+    return [(bound.on, bound.do, bound.learnt) for bound in rows[0]] if rows else None
+
+
+def kept() -> list[tuple[str, str]]:
+    """What a performance that begins now would know of the controller."""
+    profiles, broken = load_profiles(())
+    assert not broken
+    return [(row.on, row.do) for row in profile_for("pads:keys", profiles).bindings]
