@@ -55,7 +55,7 @@ class MidiPage(QWidget):
             button.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        column.setSpacing(4)
         column.addWidget(self.bar)
         column.addWidget(self.list, 1)
         column.addLayout(below)

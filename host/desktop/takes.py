@@ -21,7 +21,7 @@ from descant.host.desktop.dash import GONE
 from descant.host.desktop.part import Line
 from descant.host.desktop.take_rows import TakeList, TakeRows
 from descant.host.desktop.take_shelf import Shelf, Shown
-from descant.host.desktop.theme import Style
+from descant.host.desktop.theme import Style, font
 from descant.host.edge import stage_words as words
 from descant.host.errors import HostError
 from descant.host.takes import file_name
@@ -57,6 +57,7 @@ class TakesPage(QWidget):
         self.search.setMaxLength(100)
         self.list = TakeList(style, self._rows)
         self.line = Line("How the takes are")
+        self.line.setFont(font(12))
         self.listen, self.export, self.copy = (
             QPushButton("Listen"),
             QPushButton("Export"),
@@ -68,17 +69,17 @@ class TakesPage(QWidget):
         ):
             button.setToolTip(does)
             button.setAccessibleDescription(does)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self.line, 1)
+        above = QHBoxLayout()
+        above.setSpacing(4)
+        above.addWidget(self.search, 1)
         for button in (self.listen, self.export, self.copy):
-            buttons.addWidget(button)
+            above.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self.search)
+        column.setSpacing(4)
+        column.addLayout(above)
         column.addWidget(self.list, 1)
-        column.addLayout(buttons)
+        column.addWidget(self.line)
         self._timer = QTimer(self)
         self._timer.setInterval(AGAIN_MS)
         self._connect()

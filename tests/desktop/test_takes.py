@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 from descant.host.desktop import keys
 from descant.host.desktop.link import StageLink
 from descant.host.desktop.prefs import Prefs
-from descant.host.desktop.take_rows import ROW, STAR
+from descant.host.desktop.take_rows import LOW_ROW, ROW, STAR
 from descant.host.desktop.theme import THEMES, Style
 from descant.host.desktop.window import Window
 from descant.host.edge import stage_words as words
@@ -156,6 +156,23 @@ def test_stars_by_keys_and_mouse_are_kept_and_pads_are_not_pressed(opened, folde
     QTest.keyClick(page.list, Qt.Key.Key_1)
     assert told == []  # a pad's key: this preset has none
     assert rating(folder, 3) == 0
+
+
+def test_the_smallest_window_shows_four_takes_and_a_larger_one_more_of_each(opened, folder):
+    with TakeStore(folder) as store:
+        for number in range(9):
+            recorded(store, f"more {number}")
+    window, page, _ = opened()
+    until(lambda: len(numbers(page)) == 12)
+
+    def row(at):
+        return page.list.visualRect(page.list.model().index(at))
+
+    until(lambda: row(0).height() == LOW_ROW)
+    assert page.list.viewport().rect().contains(row(3))
+    window.resize(1280, 800)
+    until(lambda: row(0).height() == ROW)
+    assert page.list.viewport().rect().contains(row(3))
 
 
 def test_a_take_that_the_stage_begins_is_seen_at_once(opened, folder):
