@@ -1,23 +1,15 @@
 """The page of controllers: what is bound and learnt, what was said last; rows follow, the cursor stays."""
 
-import os
-
 import msgspec
 import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
 
 from descant.host.controller import Binding, Profile
 from descant.host.desktop import keys
-from descant.host.desktop.link import StageLink
-from descant.host.desktop.prefs import Prefs
-from descant.host.desktop.theme import THEMES, Style
-from descant.host.desktop.window import Window
 from descant.host.edge import stage_words as words
 from descant.host.edge.controller_files import load_profiles, profile_for, save_learnt
 from descant.host.edge.midi_view import controls_of, said
@@ -29,28 +21,19 @@ KNOB = Binding("cc 20", "parameter guidance", encoding="binary offset", range=(1
 
 
 @pytest.fixture
-def opened(tmp_path):
-    app = QApplication.instance() or QApplication(["descant"])
-    link = StageLink(f"ipc://{tmp_path / 'nobody'}")
-    window = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json", tmp_path / "takes")
-    told: list = []
-    link.tell = told.append
-    window.resize(900, 516)
-    window.show()
-    app.processEvents()
+def opened(bare):
+    """(window, what it told, a way to show controllers: the rows that are then seen)."""
+    one = bare()
 
     def show(version, controllers, **more):
         furniture = words.Furniture(
             version, "first", (words.Pad("calm jazz"),), (), (), {}, 48000, 256, "embedded", controllers
         )
-        view = words.read_view(words.pack(words.View("ready", furniture=furniture, **more)))
-        window.show_view(link._taken(view))
-        return [window.midi.list.item(row).text().strip() for row in range(window.midi.list.count())]
+        one.show(words.View("ready", furniture=furniture, **more))
+        rows = one.window.midi.list
+        return [rows.item(row).text().strip() for row in range(rows.count())]
 
-    yield window, told, show
-    window.leave()
-    link.close()
-    app.processEvents()
+    return one.window, one.told, show
 
 
 def test_what_was_learnt_is_told_from_what_was_written(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ import pytest
 import soundfile
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import QDeadlineTimer, QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
@@ -18,11 +17,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
 from descant.host.desktop import keys
-from descant.host.desktop.link import StageLink
-from descant.host.desktop.prefs import Prefs
 from descant.host.desktop.take_rows import LOW_ROW, ROW, STAR
-from descant.host.desktop.theme import THEMES, Style
-from descant.host.desktop.window import Window
 from descant.host.edge import stage_words as words
 from descant.host.edge.take_store import DATABASE, TakeStore
 from descant.host.takes import Take
@@ -49,27 +44,14 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def opened(tmp_path, folder):
-    app = QApplication.instance() or QApplication(["descant"])
-    made = []
-
+def opened(bare, folder):
     def show(where=folder, view=VIEW):
-        link = StageLink(f"ipc://{tmp_path / 'nobody'}")
-        window = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json", where)
-        told: list = []
-        link.tell = told.append
-        made.append((window, link))
-        window.resize(900, 516)
-        window.show()
-        window.show_view(view)
-        window.show_page(keys.PAGES.index("Takes"))
-        return window, window.takes, told
+        one = bare(where)
+        one.show(view)
+        one.window.show_page(keys.PAGES.index("Takes"))
+        return one.window, one.window.takes, one.told
 
-    yield show
-    for window, link in made:
-        window.leave()
-        link.close()
-    app.processEvents()
+    return show
 
 
 def until(true):
