@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from descant.host.controller import Binding, Do, Profile, check_binding
+from descant.host.controller import Do, Profile
+from descant.host.edge import stage_plan
 from descant.host.edge import stage_words as words
 from descant.host.edge.audio_device import list_devices
 from descant.host.edge.audio_server import AudioServer
@@ -25,12 +25,14 @@ from descant.host.edge.keys import bridge_curve
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
-from descant.host.edge.midi_view import bound_as, controls_of, lesson_of, said
+from descant.host.edge.midi_view import controls_of, lesson_of, said
 from descant.host.edge.preset_files import load_presets
 from descant.host.edge.recall import Recall
 from descant.host.edge.recording import Recording
 from descant.host.edge.round_trips import measured
 from descant.host.edge.stage_client import StageClient
+from descant.host.edge.stage_learning import check, learn, let_go
+from descant.host.edge.stage_notices import StageNotices
 from descant.host.edge.take_player import TakePlayer
 from descant.host.errors import HostError, PresetError
 from descant.host.plane import ring, shares
@@ -39,9 +41,7 @@ from descant.plugin_bridge import WireError
 
 TURN_SECONDS = 0.003
 CHANNELS = 2
-NOTICES = 12
 LATE_SECONDS = 2.0  # how long a gap is shown
-LEFT_SECONDS = 3.0  # without a look, and what a window began to learn is given up: it has died
 BEGIN_SECONDS = 6.0  # in which the pad that the plane began with has found its line
 
 
@@ -71,14 +71,13 @@ class Stage:
     def __init__(self, order: StageOrder) -> None:
         self.order = order
         self.ended = False
-        self._notices: deque[words.Notice] = deque(maxlen=NOTICES)
-        self._count = 0
-        self.presets = load_presets(order.presets, wanted=order.preset, on_broken=self._tell_error)
+        self.notices = StageNotices()
+        self.presets = load_presets(order.presets, wanted=order.preset, on_broken=self.notices.error)
         self.preset: Preset = find_preset(self.presets, order.preset)
         self._texts = [row.text for row in self.preset.prompts]
         profiles, broken = load_profiles(order.controllers)
         for error in broken:
-            self._tell_error(error)
+            self.notices.error(error)
         self._profiles = profiles
         self._written, _ = load_profiles(order.controllers, learnt=False)
         self._bound: dict[str, Profile] = {}  # what each controller is bound to, as windows know it
@@ -118,10 +117,9 @@ class Stage:
         if self.live is None:
             self._wait_for_host()
         else:
+            let_go(self.live, time.monotonic() - self._looked)
             self.live.turn()
             self._turn_plane(self.live)
-            if self.live.lessons.armed and time.monotonic() - self._looked > LEFT_SECONDS:
-                self.live.lessons.cancel()
             if self._bound != self.live.profiles:
                 self._bound, self._furniture = self.live.profiles, None
             gaps = self.audio.memory.underruns + self.client.underruns
@@ -129,12 +127,12 @@ class Stage:
                 self._gaps, self._gap_at = gaps, time.monotonic()
         while self.client.seen_faults:
             fault = self.client.seen_faults.popleft()
-            self._tell(fault.severity, fault.what, fault.still, fault.do)
+            self.notices.tell(fault.severity, fault.what, fault.still, fault.do)
         while self.player.said:
-            self._tell_error(self.player.said.popleft())
+            self.notices.error(self.player.said.popleft())
         error = self.keeper.error if self.keeper else None
         if error is not None and error is not self._loading_error:
-            self._tell("error", error.what, error.still, error.do)
+            self.notices.tell("error", error.what, error.still, error.do)
         self._loading_error = error
         self.outlines.turn()
 
@@ -163,7 +161,7 @@ class Stage:
         try:
             self._obey(asked)
         except (HostError, WireError) as error:
-            self._tell_error(error)
+            self.notices.error(error)
 
     def view(self, look: words.Look) -> words.View:
         """How things stand, and what is newer than the window knows."""
@@ -204,7 +202,7 @@ class Stage:
             loops=audio.status,
             loops_version=self.outlines.version,
             outlines=self.outlines.newer_than(look.loops),
-            notices=tuple(self._notices),
+            notices=tuple(self.notices.rows),
             device=audio.device,
             device_why=audio.why,
             device_rate=audio.device_rate,
@@ -271,7 +269,7 @@ class Stage:
                 return
         live = self.live
         if live is None:
-            self._tell(
+            self.notices.tell(
                 "info",
                 "The host is not ready yet: that was not kept.",
                 "Loading goes on.",
@@ -299,7 +297,7 @@ class Stage:
             case words.Tempo():
                 live.set_tempo(asked.tempo)
             case words.Learn():
-                self._learn(live, asked)
+                learn(live, asked)
             case words.Listen(""):
                 self.player.stop()
             case words.Listen():
@@ -348,28 +346,8 @@ class Stage:
         elif self._off_at is not None and now >= self._off_at:
             self.plane, self._off_at = msgspec.structs.replace(plane, on=False), None
 
-    def _learn(self, live: Live, asked: words.Learn) -> None:
-        lessons, learnt = live.lessons, None
-        match asked.step:
-            case "arm":
-                _check(asked.do)
-                lessons.arm(asked.do, asks=True)
-            case "replace":
-                learnt = lessons.replace()
-            case "cancel":
-                lessons.cancel()
-            case "remove":
-                profile = live.profiles.get(asked.port)
-                binding = bound_as(profile, asked.on, asked.do) if profile is not None else None
-                if profile is not None and binding is not None:  # else it went meanwhile
-                    learnt = lessons.remove(asked.port, profile, binding)
-            case "undo":
-                learnt = lessons.undo()
-        if learnt is not None:
-            live.keep(learnt)
-
     def _act(self, live: Live, act: words.Act) -> None:
-        _check(act.what)
+        check(act.what)
         if act.what.startswith("slot ") and not 1 <= int(act.what.split()[1]) <= len(self._texts):
             raise PresetError(
                 f"{self.preset.name} has no pad {act.what.split()[1]}.",
@@ -385,7 +363,7 @@ class Stage:
         """Until there is a host and time has begun: then the performance begins."""
         self.audio.turn()
         while self.audio.said:
-            self._tell("warning", *self.audio.said.popleft())
+            self.notices.tell("warning", *self.audio.said.popleft())
         client, now = self.client, time.monotonic()
         reachable = self.keeper is None or self.keeper.ready
         if not self.audio.fit.updates:
@@ -418,21 +396,7 @@ class Stage:
         """What the live path tells: faults come with three lines on another way, the plan is shown."""
         if re.match(r"bar [0-9.e+-]+: ", line) or (self.live is not None and line == self.live.lessons.said):
             return  # what was learnt is shown beside the bindings
-        if line.endswith("beats a minute") or line.count(". ") < 2:
-            self._tell("info", line, "", "")
-        elif not any(notice.what and line.startswith(notice.what) for notice in self._notices):
-            what, still, do = [*line.split(". ", 2), "", ""][:3]
-            self._tell("warning", f"{what}.", f"{still}." if still else "", do)
-
-    def _tell_error(self, error: HostError | WireError) -> None:
-        self._tell("error", error.what, error.still, error.do)
-
-    def _tell(self, severity: str, what: str, still: str, do: str) -> None:
-        self._count += 1
-        what, still, do = (_sentence(line) for line in (what, still, do))
-        kind = severity if severity in ("info", "warning", "error") else "error"
-        lines = (line[:400] for line in (what, still, do))
-        self._notices.append(words.Notice(self._count, kind, *lines))  # type: ignore[arg-type]
+        self.notices.line(line)
 
     def _song(self, now: int) -> tuple[float, int, float, int]:
         """(beat, bar, tempo, beats a bar) at a sample."""
@@ -442,28 +406,15 @@ class Stage:
         beat = grid.beat_at(now)
         return float(beat), int(grid.bar_at(now) // 1), float(grid.tempo), grid.numerator
 
-    def _slot_of(self, text: str) -> int:
-        if not text:
-            return -1
-        return next((i for i, known in enumerate(self._texts) if known == text), -1)
-
     def _coming(self, now: int) -> tuple[words.Coming, ...]:
-        rows = [
-            words.Coming(plan.from_sample, plan.bar, plan.text, self._slot_of(plan.text))
-            for plan in self.client.plan
-        ]
-        past = [row for row in rows if row.at_sample <= now]
-        return (*past[-3:], *[row for row in rows if row.at_sample > now][:16])
+        return stage_plan.coming(self.client.plan, self._texts, now)
 
     def _now_playing(self) -> words.Coming | None:
         now = max(0, round(self.audio.position_at(time.monotonic())))
-        past = [row for row in self._coming(now) if row.at_sample <= now]
-        if not past or (self._silenced > past[-1].at_sample and now >= self._silenced):
-            return None
-        return past[-1]
+        return stage_plan.playing(self._coming(now), now, self._silenced)
 
     def _waiting(self, now: int) -> words.Coming | None:
-        return next((row for row in self._coming(now) if row.at_sample > now), None)
+        return stage_plan.waiting(self._coming(now), now)
 
     def _phase(self, now: int) -> tuple[words.Phase, str]:
         if self.live is None:
@@ -483,20 +434,6 @@ class Stage:
         if playing is not None and sounds:
             return "generating", playing.text
         return "ready", ""
-
-
-def _check(do: str) -> None:
-    """Raise HostError where that cannot be done."""
-    try:
-        check_binding(Binding("note 0", do))
-    except ValueError as error:
-        raise HostError(f"{error}.", "The music goes on as it was.", "Use one of these.") from error
-
-
-def _sentence(line: str) -> str:
-    """As it is read: the host's own words begin small and have no full stop."""
-    line = line.strip()
-    return f"{line[:1].upper()}{line[1:]}{'' if line[-1:] in '.!?' else '.'}" if line else ""
 
 
 def _levels(rows: object) -> tuple[tuple[float, float, float], ...]:
