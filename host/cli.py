@@ -343,13 +343,16 @@ def desktop(
     stage: Annotated[str, typer.Option(help="Where the sound is made: ipc://PATH; empty: your own.")] = "",
     takes: Annotated[
         Path | None,
-        typer.Option(readable=False, help="The folder of takes that is shown; yours if none is named."),
+        typer.Option(readable=False, help="The folder of takes; yours if none is named."),
     ] = None,
+    no_takes: Annotated[bool, typer.Option("--no-takes", help="Record nothing.")] = False,
 ) -> None:
     """Open the window. The sound is made by a process of its own, which plays on when the window does not."""
     from descant.host.edge.desktop_command import run
+    from descant.host.edge.settings import takes_folder
     from descant.host.edge.stage import StageOrder
 
+    folder = (takes or takes_folder()).absolute()
     run(
         StageOrder(
             preset,
@@ -363,11 +366,12 @@ def desktop(
             tuple(device),
             tuple(midi_port),
             tuple(map(str, controllers)),
+            "" if no_takes else str(folder),
         ),
         stage,
         theme.value if theme else None,
         scale,
-        takes,
+        folder,
     )
 
 

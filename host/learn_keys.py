@@ -1,17 +1,14 @@
 """Learning at a terminal: one key says what for, the next pad or knob that moves is bound to it.
 
-Lists, tells what a new binding takes the place of, cancels and undoes. Knows nothing about terminals, ports
-or files.
+Keys are read here; what they ask for is done by `lessons.py`. Knows nothing about terminals, ports or files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from descant.host.controller import Binding, Profile
-from descant.host.learning import Learner
-from descant.host.midi_words import Midi
+from descant.host.controller import Profile
+from descant.host.lessons import Learnt, Lessons, where
 
 CANCEL, UNDO, LIST, OTHER = "\x1b", ("-", "\x7f", "\b"), "?", "L"
 KEYS = {
@@ -33,25 +30,12 @@ HELP = (
 )
 
 
-@dataclass(frozen=True)
-class Learnt:
-    """port: the controller's. profile: how it is from now on. words: for the performer."""
-
-    port: str
-    profile: Profile
-    words: str
-
-
 class LearnKeys:
-    """other: what other keys of the terminal do, to be bound after OTHER. armed: what the next pad or knob
-    will do, "" while nothing is learnt.
-    """
+    """other: what other keys of the terminal do, to be bound after OTHER. lessons: where it is learnt."""
 
-    def __init__(self, other: Mapping[str, str]) -> None:
-        self.armed = ""
+    def __init__(self, other: Mapping[str, str], lessons: Lessons | None = None) -> None:
+        self.lessons = lessons or Lessons()
         self._other, self._awaits_other = other, False
-        self._learners: dict[str, Learner] = {}
-        self._order: list[str] = []  # ports, by what was learnt last
 
     def takes(self, key: str) -> bool:
         """Whether a key is for here."""
@@ -64,51 +48,20 @@ class LearnKeys:
         """
         awaited, self._awaits_other = self._awaits_other, False
         if awaited and key in self._other:
-            return self._arm(self._other[key]), None
+            return self.lessons.arm(self._other[key]), None
         if key == OTHER:
             self._awaits_other = True
             return "Now the key of what a pad or knob shall do.", None
         if key == CANCEL:
-            was, self.armed = self.armed, ""
-            return (f"Nothing is bound to {was}." if was else ""), None
+            return self.lessons.cancel(), None
         if key == LIST:
             return listed(profiles), None
         if key in UNDO:
-            self.armed = ""
-            return self._undone()
+            learnt = self.lessons.undo()
+            return self.lessons.said, learnt
         if key not in KEYS:
             return "", None
-        return self._arm(KEYS[key]), None
-
-    def hear(self, port: str, profile: Profile, midi: Midi) -> Learnt | None:
-        """A controller said something: what it has been bound to, or None where nothing is learnt of it."""
-        if not self.armed:
-            return None
-        learner = self._learners.setdefault(port, Learner(profile))
-        learner.arm(self.armed)
-        found = learner.hear(midi)
-        if found is None:
-            learner.cancel()
-            return None
-        self.armed = ""
-        self._order.append(port)
-        new, gone = found
-        instead = "".join(f" It no longer does {old.do} ({old.on})." for old in gone if old.on == new.on)
-        instead += "".join(f" {_where(old)} no longer does it." for old in gone if old.on != new.on)
-        return Learnt(port, learner.profile, f"{_where(new)} of {port} does {new.do} now.{instead}")
-
-    def _arm(self, do: str) -> str:
-        self.armed = do
-        return f"{do}: now press the pad or turn the knob that shall do it (Esc: none)."
-
-    def _undone(self) -> tuple[str, Learnt | None]:
-        if not self._order:
-            return "There is nothing to take back.", None
-        port = self._order.pop()
-        learner = self._learners[port]
-        learner.undo()
-        words = f"The last binding of {port} is taken back."
-        return words, Learnt(port, learner.profile, words)
+        return self.lessons.arm(KEYS[key]), None
 
 
 def listed(profiles: dict[str, Profile]) -> str:
@@ -116,9 +69,5 @@ def listed(profiles: dict[str, Profile]) -> str:
     lines = [HELP]
     for port, profile in profiles.items():
         lines.append(f"{port} ({profile.name}):")
-        lines += [f"  {_where(row)}: {row.do}" for row in profile.bindings] or ["  what the preset says"]
+        lines += [f"  {where(row)}: {row.do}" for row in profile.bindings] or ["  what the preset says"]
     return "\n".join(lines)
-
-
-def _where(binding: Binding) -> str:
-    return binding.on + (f", channel {binding.channel}" if binding.channel else "")

@@ -13,6 +13,15 @@ from descant.host.midi_words import Midi
 _KINDS = {"note_on": "note", "control": "cc", "program": "program", "bend": "bend"}
 
 
+def control_of(midi: Midi) -> tuple[str, int] | None:
+    """The pad, key, knob or wheel that moved, as a binding names it, and its channel; None for what is no
+    gesture."""
+    kind = _KINDS.get(midi.kind)
+    if kind is None:
+        return None
+    return kind if kind == "bend" else f"{kind} {midi.number}", midi.channel + 1
+
+
 class Learner:
     """profile: as it is now. armed: what the next gesture is for, "" while nothing is learnt."""
 
@@ -29,27 +38,46 @@ class Learner:
     def cancel(self) -> None:
         self.armed = ""
 
+    def holds(self, midi: Midi) -> tuple[Binding, ...]:
+        """What the control that moved is bound to now."""
+        found = control_of(midi)
+        return () if found is None else tuple(row for row in self.profile.bindings if _meets(row, *found))
+
     def hear(self, midi: Midi) -> tuple[Binding, tuple[Binding, ...]] | None:
-        """Second gesture: the new binding, and those whose place it takes. None for what is no gesture."""
-        if not self.armed or midi.kind not in _KINDS:
+        """Second gesture: the new binding, and those whose place it takes; one that is there already stays as
+        it is. None for what is no gesture.
+        """
+        found = control_of(midi)
+        if not self.armed or found is None:
             return None
-        kind = _KINDS[midi.kind]
-        on = kind if kind == "bend" else f"{kind} {midi.number}"
-        new = Binding(on, self.armed, midi.channel + 1)
-        gone = tuple(
-            old
-            for old in self.profile.bindings
-            if (old.source == new.source and old.channel in (0, new.channel)) or old.do == new.do
-        )
-        kept = tuple(old for old in self.profile.bindings if old not in gone)
-        self._before.append(self.profile)
-        self.profile = msgspec.structs.replace(self.profile, bindings=(*kept, new))
-        self.armed = ""
+        do, self.armed = self.armed, ""
+        gone = tuple(row for row in self.profile.bindings if _meets(row, *found) or row.do == do)
+        if len(gone) == 1 and gone[0].do == do and _meets(gone[0], *found):
+            return gone[0], ()
+        new = Binding(found[0], do, found[1])
+        kept = tuple(row for row in self.profile.bindings if row not in gone)
+        self._change((*kept, new))
         return new, gone
 
+    def remove(self, binding: Binding) -> bool:
+        """Its control does what the preset says again; False where there is no such binding."""
+        if binding not in self.profile.bindings:
+            return False
+        self._change(tuple(row for row in self.profile.bindings if row != binding))
+        return True
+
     def undo(self) -> bool:
-        """The profile as it was before the last binding was learnt; False where nothing was."""
+        """The profile as it was before the last change; False where nothing was changed."""
         if not self._before:
             return False
         self.profile = self._before.pop()
         return True
+
+    def _change(self, bindings: tuple[Binding, ...]) -> None:
+        self._before.append(self.profile)
+        self.profile = msgspec.structs.replace(self.profile, bindings=bindings)
+
+
+def _meets(row: Binding, on: str, channel: int) -> bool:
+    """Whether a binding is of that control."""
+    return row.source == Binding(on, "").source and row.channel in (0, channel)

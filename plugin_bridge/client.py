@@ -80,7 +80,7 @@ class BridgeClient(Events):
         ring_s: float = RING_S,
     ) -> None:
         check_endpoint(endpoint, curve)
-        self.endpoint = endpoint
+        self.endpoint, self.name = endpoint, name
         self.sample_rate, self.block_size, self.channels = sample_rate, block_size, channels
         self._hello = wire.Hello(
             sample_rate, block_size, channels, name, model, preset, lead_ms, commit_ms, seed
@@ -253,6 +253,11 @@ class BridgeClient(Events):
         self._jumping = False
         if not within and self._room():
             self._outbox.append(None)
+
+    def skip(self, n_samples: int) -> None:
+        """Thread: audio. Time went on while nobody read: what is missed is not heard. It is no leap."""
+        self.read_into(np.empty((self.channels, 0), np.float32))
+        self.ring.seek(self.ring.playhead + n_samples)
 
     @property
     def playhead(self) -> int:

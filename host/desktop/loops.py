@@ -10,26 +10,9 @@ from descant.host.desktop.part import by_keyboard, focus_ring, frame
 from descant.host.desktop.theme import BOLD, LEFT, MEDIUM, RIGHT, Style, font, painter
 from descant.host.edge import stage_words as words
 from descant.host.edge.audio_words import SlotWord
+from descant.host.functions import LOOP_ACTIONS
 
 KEYS = "QWERTYUI"
-ACTIONS = (
-    ("press", "Record, close, overdub (one button)"),
-    ("capture", "Capture what was just generated"),
-    ("record", "Record"),
-    ("play", "Play"),
-    ("stop", "Stop"),
-    ("overdub", "Overdub"),
-    ("replace", "Replace"),
-    ("multiply", "Multiply"),
-    ("undo", "Undo"),
-    ("redo", "Redo"),
-    ("reverse", "Reverse"),
-    ("half", "Half speed"),
-    ("mute", "Mute"),
-    ("solo", "Solo"),
-    ("clear", "Clear"),
-    ("go on", "Let the generator go on from it"),
-)
 EMPTY = SlotWord("empty", "", 0.0, 0.0, 0, 0, False, False, False, False, 1.0)
 
 
@@ -77,7 +60,7 @@ class LoopSlot(QAbstractButton):
 
     def _menu(self, point: QPoint) -> None:
         menu = QMenu(self)
-        for action, what in ACTIONS:
+        for action, what in LOOP_ACTIONS:
             row = QAction(what, menu)
             row.triggered.connect(lambda _=False, action=action: self.asked.emit(self.number, action))
             menu.addAction(row)

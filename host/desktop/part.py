@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QFocusEvent, QFontMetricsF, QPainter, QPaintEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QFocusEvent, QFontMetricsF, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from descant.host.desktop.theme import RADIUS, Style, painter
 
@@ -36,6 +36,31 @@ class Part(QWidget):
 
     def draw(self, paint: QPainter, area: QRectF) -> None:
         raise NotImplementedError
+
+
+class Line(QLabel):
+    """A line of words, or so many of them, shortened to the room there is."""
+
+    def __init__(self, name: str, most: int = 1) -> None:
+        super().__init__()
+        self._most = most
+        self.setAccessibleName(name)
+        self.setProperty("dim", True)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.said = ""
+
+    def say(self, text: str) -> None:
+        """Other words."""
+        self.said = text
+        self.setToolTip(text)
+        self.setAccessibleDescription(text)
+        if self._most == 1:
+            self.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, self.width()))
+        else:
+            self.setText("\n".join(lines(text, QFontMetricsF(self.font()), self.width(), self._most)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.say(self.said)
 
 
 def frame(paint: QPainter, style: Style, area: QRectF, fill: str = "panel", edge: str = "edge") -> None:

@@ -17,7 +17,7 @@ from PySide6.QtCore import (
     QUrl,
     Signal,
 )
-from PySide6.QtGui import QDrag, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter
+from PySide6.QtGui import QDrag, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from descant.host.desktop.part import lines
@@ -27,6 +27,7 @@ from descant.host.takes import length_of, when_made
 
 Index = QModelIndex | QPersistentModelIndex
 ROW = 46
+LOW_ROW = 23  # where there is no room for three high ones
 STAR = 17.0  # pixels a star is wide
 MOST = 5  # stars
 EDGE = 8.0  # right of them
@@ -129,14 +130,14 @@ class TakeRows(QAbstractListModel):
 
 
 class TakeRow(QStyledItemDelegate):
-    """Draws one take."""
+    """Draws one take. low: in one line."""
 
     def __init__(self, style: Style, rows: TakeRows) -> None:
         super().__init__()
-        self.look, self._rows = style, rows
+        self.look, self._rows, self.low = style, rows, False
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(200, ROW)
+        return QSize(200, LOW_ROW if self.low else ROW)
 
     def paint(self, paint: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         style, rows, row = self.look, self._rows, self._rows.rows[index.row()]
@@ -147,13 +148,17 @@ class TakeRow(QStyledItemDelegate):
         if option.state & QStyle.StateFlag.State_Selected:
             paint.fillRect(area, style.color("raised"))
             paint.fillRect(QRectF(area.left(), area.top(), 3, area.height()), style.color("text"))
-        inner = area.adjusted(12, 6, -EDGE, -6)
+        inner = area.adjusted(12, 1 if self.low else 6, -EDGE, -1 if self.low else -6)
         number = font(15, BOLD)
         paint.setFont(number)
         paint.setPen(style.color("accent" if heard else "text"))
         wide = QFontMetricsF(number).horizontalAdvance(f"{row.take.number}") + 8
         paint.drawText(QRectF(inner.left(), inner.top(), wide, 20), LEFT, f"{row.take.number}")
-        box = QRectF(inner.left() + wide, inner.top(), inner.width() - wide - MOST * STAR - 8, 20)
+        says = f"▶ {rows.seconds // 60}:{rows.seconds % 60:02}" if heard else STATES[row.state]
+        small, beside = font(12), 0.0
+        if self.low:  # what is most needed of the second line
+            beside = QFontMetricsF(small).horizontalAdvance(says or length_of(row.take.seconds)) + 8
+        box = QRectF(inner.left() + wide, inner.top(), inner.width() - wide - MOST * STAR - 8 - beside, 20)
         head = font(13, MEDIUM)
         paint.setFont(head)
         for text in lines(title_of(row), QFontMetricsF(head), box.width(), 1):
@@ -164,17 +169,22 @@ class TakeRow(QStyledItemDelegate):
             paint.setPen(style.color("accent" if lit else "faint"))
             left = inner.right() - (MOST - star) * STAR
             paint.drawText(QRectF(left, inner.top(), STAR, 20), RIGHT, "★" if lit else "☆")
-        small = font(12)
         paint.setFont(small)
-        line = QRectF(inner.left(), inner.top() + 20, inner.width(), 15)
-        says = f"▶ {rows.seconds // 60}:{rows.seconds % 60:02}" if heard else STATES[row.state]
-        if says:
-            paint.setPen(style.color("accent" if heard else "bad"))
-            paint.drawText(line, LEFT, says)
-            line.setLeft(line.left() + QFontMetricsF(small).horizontalAdvance(says) + 10)
-        paint.setPen(style.color("dim"))
-        for text in lines(rows.known(row), QFontMetricsF(small), line.width(), 1):
-            paint.drawText(line, LEFT, text)
+        told = style.color("accent" if heard else "bad" if says else "dim")
+        if self.low:
+            paint.setPen(told)
+            paint.drawText(
+                QRectF(box.right(), box.top(), beside, 20), RIGHT, says or length_of(row.take.seconds)
+            )
+        else:
+            line = QRectF(inner.left(), inner.top() + 20, inner.width(), 15)
+            if says:
+                paint.setPen(told)
+                paint.drawText(line, LEFT, says)
+                line.setLeft(line.left() + QFontMetricsF(small).horizontalAdvance(says) + 10)
+            paint.setPen(style.color("dim"))
+            for text in lines(rows.known(row), QFontMetricsF(small), line.width(), 1):
+                paint.drawText(line, LEFT, text)
         paint.restore()
 
 
@@ -199,6 +209,13 @@ class TakeList(QListView):
         self.setDragDropMode(QListView.DragDropMode.DragOnly)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.doubleClicked.connect(lambda _: self.listened.emit())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        low = self.viewport().height() < 3 * ROW
+        if low != self._row.low:
+            self._row.low = low
+            self.scheduleDelayedItemsLayout()
 
     def row(self) -> Shown | None:
         """The take under the cursor."""

@@ -6,23 +6,22 @@ import os
 from pathlib import Path
 
 from PySide6.QtCore import QDir, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QHideEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QGuiApplication, QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMessageBox,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from descant.host.desktop.dash import GONE
+from descant.host.desktop.part import Line
 from descant.host.desktop.take_rows import TakeList, TakeRows
 from descant.host.desktop.take_shelf import Shelf, Shown
-from descant.host.desktop.theme import Style
+from descant.host.desktop.theme import Style, font
 from descant.host.edge import stage_words as words
 from descant.host.errors import HostError
 from descant.host.takes import file_name
@@ -31,27 +30,6 @@ AGAIN_MS = 3000
 """What is recorded meanwhile is looked for so often, while the page is seen."""
 ENDINGS = (".wav", ".flac")
 FILTERS = "WAV, the same samples (*.wav);;FLAC, 24 bits (*.flac)"
-
-
-class Line(QLabel):
-    """A line of words, shortened to the room it has."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        self.setProperty("dim", True)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.said = ""
-
-    def say(self, text: str) -> None:
-        """Other words."""
-        self.said = text
-        self.setToolTip(text)
-        self.setAccessibleDescription(text)
-        self.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, self.width()))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self.say(self.said)
 
 
 class TakesPage(QWidget):
@@ -67,6 +45,8 @@ class TakesPage(QWidget):
         self._rows = TakeRows(folder)
         self._view: words.View = GONE
         self._known = False  # whether anything was found or lost yet
+        self._begun = 0  # takes of the stage's so far
+        self._into: str | None = None  # the folder it records into, "" for none; None: not known
         self._chosen = -1  # the take under the cursor, kept while it is not found
         self.dialog: QFileDialog | QMessageBox | None = None
         self._saved_to = str(Path.home())
@@ -77,6 +57,7 @@ class TakesPage(QWidget):
         self.search.setMaxLength(100)
         self.list = TakeList(style, self._rows)
         self.line = Line("How the takes are")
+        self.line.setFont(font(12))
         self.listen, self.export, self.copy = (
             QPushButton("Listen"),
             QPushButton("Export"),
@@ -88,26 +69,34 @@ class TakesPage(QWidget):
         ):
             button.setToolTip(does)
             button.setAccessibleDescription(does)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self.line, 1)
+        above = QHBoxLayout()
+        above.setSpacing(4)
+        above.addWidget(self.search, 1)
         for button in (self.listen, self.export, self.copy):
-            buttons.addWidget(button)
+            above.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self.search)
+        column.setSpacing(4)
+        column.addLayout(above)
         column.addWidget(self.list, 1)
-        column.addLayout(buttons)
+        column.addWidget(self.line)
         self._timer = QTimer(self)
         self._timer.setInterval(AGAIN_MS)
         self._connect()
         self._show_buttons()
 
-    def show_view(self, view: words.View) -> None:
+    def show_view(self, view: words.View, furniture: words.Furniture | None) -> None:
         """How things stand."""
         self._view = view
         self._rows.hear(view.listened, view.listened_seconds)
+        into = furniture.takes if furniture is not None else None
+        if into != self._into:
+            self._into = into
+            self._say_how(self.search.text())
+        if view is not GONE and view.takes != self._begun:
+            self._begun = view.takes
+            if self.isVisible():
+                self.look()
         self._show_buttons()
 
     def close_shelf(self) -> None:
@@ -241,12 +230,24 @@ class TakesPage(QWidget):
         if changed and rows:
             at = next((place for place, row in enumerate(rows) if row.take.number == chosen), 0)
             self.list.setCurrentIndex(self._rows.index(at))
-        if changed or not self._known:
-            one = "1 take" if len(rows) == 1 else f"{len(rows)} takes"
-            none = f"No take holds “{text}”" if text else "No take yet: descant play records them"
-            self.line.say(f"{one if rows else none} · {self.shelf.folder}")
-        self._known = True
+        known, self._known = self._known, True
+        if changed or not known:
+            self._say_how(text)
         self._show_buttons()
+
+    def _say_how(self, text: str) -> None:
+        """How many there are, and whether what is played is among them. text: what was looked for."""
+        if not self._known:
+            return  # why not is said already
+        rows = self._rows.rows
+        one = "1 take" if len(rows) == 1 else f"{len(rows)} takes"
+        none = f"No take holds “{text}”" if text else "No take yet"
+        where = str(self.shelf.folder)
+        if self._into == "":
+            where = "nothing is recorded (--no-takes)"
+        elif self._into not in (None, where):
+            where = f"recorded elsewhere: {self._into}"
+        self.line.say(f"{one if rows else none} · {where}")
 
     def _rated(self, number: int, rating: int) -> None:
         self._rows.settled(number, rating)

@@ -81,7 +81,7 @@ class Style(QObject):
         QLabel {{ background: transparent; }}
         QLabel[dim="true"] {{ color: {t.dim}; }}
         QPushButton {{ background: {t.raised}; border: {t.edge_width}px solid {t.edge}; border-radius: 5px;
-            padding: 5px 12px; }}
+            padding: 5px 12px; outline: none; }}
         QPushButton:hover {{ border-color: {t.dim}; }}
         QPushButton:pressed, QPushButton:checked {{ background: {t.accent}; color: {t.on_accent};
             border-color: {t.accent}; }}

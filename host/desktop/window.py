@@ -148,6 +148,7 @@ class Window(QWidget):
         self.hum.asked.connect(self.act)
         self.takes.asked.connect(self.tell)
         self.takes.told.connect(self.notices.tell)
+        self.midi.asked.connect(self.tell)
         self.devices.asked.connect(self.tell)
         self.devices.theme.connect(self.use_theme)
         self.devices.scale.connect(self.use_scale)
@@ -171,7 +172,7 @@ class Window(QWidget):
             self._on(f"F{number + 1}", self.show_page, number)
         for key, what in (("H", "hum arm"), ("Shift+H", "hum last"), ("G", "hum generate")):
             self._on(key, self._hum, what)
-        self._on("Esc", self.act, "panic")
+        self._on("Esc", self._escape)
         self._on("P", self.start_stop)
         self._on("B", self.act, "tap")
         self._on("C", self.meters.forget)
@@ -203,6 +204,13 @@ class Window(QWidget):
             self.play(stop)
         else:
             self.act(f"slot {self._last_slot + 1}", down=False)
+
+    def _escape(self) -> None:
+        """Nothing is learnt any more; where nothing was, everything stops."""
+        if self.midi.learning:
+            self.midi.cancel()
+        else:
+            self.act("panic")
 
     def _hum(self, what: str) -> None:
         """A key hums: what comes of it is seen at once."""
@@ -307,7 +315,7 @@ class Window(QWidget):
         self.notices.show_view(view)
         self.surface.show_view(view, furniture.pads if furniture else ())
         self.hum.show_hum(view.hum)
-        self.takes.show_view(view)
+        self.takes.show_view(view, furniture)
         if self.pages.currentWidget() is self.devices:
             self.devices.show_view(view, furniture)
         self.midi.show_view(view, furniture)

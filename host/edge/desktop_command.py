@@ -8,20 +8,18 @@ import sys
 from pathlib import Path
 
 from descant.host.edge.preset_files import choose_preset
-from descant.host.edge.settings import stage_endpoint, takes_folder
+from descant.host.edge.settings import stage_endpoint
 from descant.host.edge.stage import StageOrder
 from descant.host.edge.stage_process import Start, start_stage
 from descant.host.errors import HostError
 from descant.plugin_bridge.place import listens
 
 
-def run(
-    order: StageOrder, stage: str, theme: str | None, scale: int | None, takes: Path | None = None
-) -> None:
+def run(order: StageOrder, stage: str, theme: str | None, scale: int | None, takes: Path) -> None:
     """Thread: main. Show the window until it closes.
 
-    stage: where the stage is, "" for this user's own. takes: the folder of those that are shown, None for
-    the user's. Raises HostError where there is no Qt, no screen or no such preset.
+    stage: where the stage is, "" for this user's own. takes: the folder of those that are shown. Raises
+    HostError where there is no Qt, no screen or no such preset.
     """
     choose_preset(order.presets, order.preset, "Nothing was started.")
     endpoint = stage or stage_endpoint()
@@ -44,7 +42,7 @@ def run(
             started.append(start_stage(Start(endpoint, order)))
 
     revive()
-    again = app.run(endpoint, revive, prefs_file(), takes or takes_folder(), theme, scale)
+    again = app.run(endpoint, revive, prefs_file(), takes, theme, scale)
     if again:  # Qt takes a scale once in a process's life
         words = [word for word in sys.argv[1:] if not word.startswith("--scale=")]
         if "--scale" in words:

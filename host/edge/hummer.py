@@ -67,7 +67,7 @@ class Hummer:
     classes: the pitch classes of the key that is played in now, None where there is none. takes: the folder
     in which hums are kept; None: they are not.
 
-    take: the last hum. trace: its pitch, growing while it is recorded.
+    take: the last hum. trace: its pitch, growing while it is recorded. kept: how many have become takes.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Hummer:
         self.guard = True
         self.state: State = "idle"
         self.score: words.Judged | None = None
+        self.kept = 0
         self._client, self._audio, self._say, self._classes = client, audio, say, classes
         self._bars, self._count_in, self._folder = bars, count_in, takes
         self._start = self._end = self._count_from = self._asked = 0
@@ -326,6 +327,7 @@ class Hummer:
                     f"{1000 * answer.late:.0f} ms late."
                 )
             case words.Kept():
+                self.kept += 1
                 self._say(f"The hum is take {answer.take}.")
             case words.Failed() if answer.number == self._traced:
                 self._traced = 0

@@ -31,7 +31,8 @@ from descant.host.edge.terminal_keys import KEYS
 from descant.host.errors import HostError, LooperError
 from descant.host.events import TransportEvent, Wave
 from descant.host.knobs import LONG_REST_SECONDS, REST_SECONDS, Knobs, Wished
-from descant.host.learn_keys import LearnKeys, Learnt
+from descant.host.learn_keys import LearnKeys
+from descant.host.lessons import Learnt, Lessons
 from descant.host.loop_press import Press, PressAction
 from descant.host.midi_words import Midi
 from descant.host.transport import Timeline
@@ -73,7 +74,8 @@ class Live:
         hum: Hummer | None = None,
     ) -> None:
         self.client, self.audio, self.ports, self.takes = client, audio, ports, takes
-        self.learning = LearnKeys(KEYS)
+        self.lessons = Lessons()
+        self._learn_keys = LearnKeys(KEYS, self.lessons)
         self.learnt_folder: Path | None = None  # where it is kept; None: the user's
         self.clock_out: MidiClock | None = None
         self.trace: MidiTrace | None = None  # kept where somebody wants to know
@@ -151,15 +153,30 @@ class Live:
 
     def key(self, key: str) -> None:
         """A key of the terminal: something to do, or what the next pad or knob is to be bound to."""
-        if not self.learning.takes(key):
+        if not self._learn_keys.takes(key):
             if key in KEYS:
                 self.do(Do(KEYS[key]))
             return
-        words, learnt = self.learning.key(key, self.profiles)
+        words, learnt = self._learn_keys.key(key, self.profiles)
         if words:
             self._say(words)
         if learnt is not None:
-            self._learn(learnt)
+            self.keep(learnt)
+
+    def keep(self, learnt: Learnt) -> None:
+        """A controller plays by another profile from now on, and the next time."""
+        if (controller := self._controllers.get(learnt.port)) is not None:
+            for gone in set(controller.profile.bindings) - set(learnt.profile.bindings):
+                self._lit.pop((learnt.port, gone), None)
+                if (midi := light(controller.profile, gone, "empty")) is not None:
+                    self.ports.send(learnt.port, midi)
+            controller.rebind(learnt.profile)
+        try:
+            path = save_learnt(learnt.port, learnt.profile, self.learnt_folder)
+        except HostError as error:
+            self._say(f"{error.what}. {error.still}. {error.do}.")
+            return
+        self._profiles.insert(0, read_profile(path))  # when it is plugged in again
 
     def set_tempo(self, tempo: float) -> None:
         """Quarter notes a minute, from now on."""
@@ -213,22 +230,12 @@ class Live:
             if midi.kind not in TRANSPORT:
                 return []
         self.last[name] = midi
-        if (learnt := self.learning.hear(name, self._controllers[name].profile, midi)) is not None:
-            self._say(learnt.words)
-            self._learn(learnt)
+        if self.lessons.takes(name, midi):
+            if (learnt := self.lessons.hear(name, self._controllers[name].profile, midi)) is not None:
+                self._say(learnt.words)
+                self.keep(learnt)
             return []
         return [(wish, at, seconds) for wish in self._controllers[name].take(midi)]
-
-    def _learn(self, learnt: Learnt) -> None:
-        """A controller plays by another profile from now on, and the next time."""
-        if learnt.port in self._controllers:
-            self._controllers[learnt.port].rebind(learnt.profile)
-        try:
-            path = save_learnt(learnt.port, learnt.profile, self.learnt_folder)
-        except HostError as error:
-            self._say(f"{error.what}. {error.still}. {error.do}.")
-            return
-        self._profiles.insert(0, read_profile(path))  # when it is plugged in again
 
     def _do_all(self, wishes: list[Do | Midi], at: int, seconds: float = 0.0) -> None:
         for wish in wishes:
@@ -325,9 +332,12 @@ class Live:
         if not audio.fit.updates:
             return
         now = self._now()
-        if self._fed is None or self._fed < now or self._fed > now + self._far:
-            self._fed = now + self._ahead  # we were late, or time was corrected
+        if self._fed is None or abs(self._fed - now) > self._far:
+            self._fed = now + self._ahead  # time was corrected, or stood still
             self.client.seek(self._fed)
+        elif self._fed < now:  # we were late, which is no leap: what is played stays known
+            self.client.skip(now + self._ahead - self._fed)
+            self._fed = now + self._ahead
         while self._fed < now + self._ahead + block:
             made = self.client.read(block)
             audio.memory.play(self._fed, made)

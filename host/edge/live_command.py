@@ -29,7 +29,6 @@ from descant.host.edge.recording import Recording
 from descant.host.edge.recording_client import RecordingClient
 from descant.host.edge.round_trips import measured
 from descant.host.edge.settings import ask_for_real_time
-from descant.host.edge.take_recorder import TakeRecorder
 from descant.host.edge.terminal_keys import HELP, TerminalKeys
 from descant.host.errors import HostError
 
@@ -113,9 +112,8 @@ def run(request: LiveRequest) -> None:
         client.connect()
         takes = None
         if request.takes is not None:
-            recorder = TakeRecorder(request.takes, request.rate, _CHANNELS, preset.tempo)
             model = "" if request.endpoint else request.model
-            takes = Recording(client, recorder, preset, request.seed, model, request.threads)
+            takes = Recording.into(request.takes, client, preset, request.seed, model, request.threads)
             stack.callback(takes.close)
         ports = MidiPorts(request.midi)
         stack.callback(ports.close)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from descant.host.controller import Binding, Profile
 from descant.host.edge import stage_words as words
 from descant.host.edge.controller_files import profile_for
+from descant.host.lessons import Lessons, where
 from descant.host.midi_words import Midi
 
 MOST = 512  # bindings of one controller that are shown
@@ -27,13 +28,9 @@ def controls_of(profiles: Mapping[str, Profile], written: list[Profile]) -> tupl
 
 def _bound(profile: Profile, written: Profile) -> tuple[words.Bound, ...]:
     return tuple(
-        words.Bound(_source(row), row.do, _how(row), row not in written.bindings)
+        words.Bound(where(row), row.do, _how(row), row not in written.bindings)
         for row in profile.bindings[:MOST]
     )
-
-
-def _source(row: Binding) -> str:
-    return row.on + (f", channel {row.channel}" if row.channel else "")
 
 
 def _how(row: Binding) -> str:
@@ -47,6 +44,17 @@ def _how(row: Binding) -> str:
         low_high,
     )
     return ", ".join(part for part in says if part)
+
+
+def lesson_of(lessons: Lessons) -> words.Lesson:
+    """How learning stands."""
+    asked = lessons.in_the_way
+    return words.Lesson(lessons.armed, asked.words if asked else "", lessons.said, lessons.last)
+
+
+def bound_as(profile: Profile, on: str, do: str) -> Binding | None:
+    """The binding that is shown in these words."""
+    return next((row for row in profile.bindings if (where(row), row.do) == (on, do)), None)
 
 
 def said(midi: Midi) -> str:

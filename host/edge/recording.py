@@ -6,6 +6,8 @@ Thread: the owner's, that of the client. Nothing here waits.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
+from pathlib import Path
 
 import msgspec
 
@@ -17,7 +19,9 @@ from descant.host.preset import Preset
 
 
 class Recording:
-    """client: connected. preset: the one that its hello named. model, threads: see Opened."""
+    """client: connected, or about to be. preset: the one that its hello named. model, threads: see Opened.
+    others: presets that may be chosen while it lasts.
+    """
 
     def __init__(
         self,
@@ -27,6 +31,7 @@ class Recording:
         seed: int,
         model: str = "",
         threads: int = 0,
+        others: Collection[Preset] = (),
     ) -> None:
         self.recorder = recorder
         self._client = client
@@ -34,13 +39,29 @@ class Recording:
             client.sample_rate,
             client.block_size,
             client.channels,
-            "descant play",
+            client.name,
             preset=preset.name,
             seed=seed,
         )
-        self._opened = Opened(0, hello, [preset], model, threads)
+        known = [preset, *(other for other in others if other.name != preset.name)]
+        self._opened = Opened(0, hello, known, model, threads)
         self._session = 0
         self._known = True
+
+    @classmethod
+    def into(
+        cls,
+        folder: Path,
+        client: RecordingClient,
+        preset: Preset,
+        seed: int,
+        model: str = "",
+        threads: int = 0,
+        others: Collection[Preset] = (),
+    ) -> Recording:
+        """Takes in a folder, by a recorder of its own, which ends with it."""
+        recorder = TakeRecorder(folder, client.sample_rate, client.channels, preset.tempo)
+        return cls(client, recorder, preset, seed, model, threads, others)
 
     def turn(self) -> None:
         """Hand over what is new."""

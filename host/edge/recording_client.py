@@ -32,7 +32,7 @@ class RecordingClient(RecallingClient):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.noted: deque[Noted] = deque()
+        self.noted: deque[Noted] = deque(maxlen=UNTOLD)  # where nobody records, the oldest go
         self.known = True
         self.sessions = 0
         self._sent: deque[tuple[int, wire.Message]] = deque(maxlen=UNTOLD)
@@ -103,7 +103,7 @@ class RecordingClient(RecallingClient):
             self.known = False
 
     def _note(self, told: wire.Noted) -> None:
-        self.known = self.known and told.complete
+        self.known = self.known and told.complete and len(self.noted) < UNTOLD
         for line in told.entries.splitlines():
             kind, *words = line.split(" ")
             try:

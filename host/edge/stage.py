@@ -1,4 +1,4 @@
-"""The stage: a live performance that no window owns. Host, audio, controllers and loops, and how they stand.
+"""The stage: a live performance that no window owns. Host, audio, controllers, loops, takes; how they stand.
 
 One activity, the owner's, which never waits: hosts are started by their keeper, devices by the audio process.
 What windows want is done here and what they show is read here; they may come, hang and go.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
-from descant.host.controller import Binding, Do, Profile, check_binding
+from descant.host.controller import Do, Profile
+from descant.host.edge import stage_plan
 from descant.host.edge import stage_words as words
 from descant.host.edge.audio_device import list_devices
 from descant.host.edge.audio_server import AudioServer
@@ -21,14 +22,17 @@ from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
 from descant.host.edge.hummer import Hummer, classes_played
 from descant.host.edge.keys import bridge_curve
-from descant.host.edge.live import Live
+from descant.host.edge.live import Live, live_start
 from descant.host.edge.loop_outlines import LoopOutlines
 from descant.host.edge.midi_ports import MidiPorts
-from descant.host.edge.midi_view import controls_of, said
+from descant.host.edge.midi_view import controls_of, lesson_of, said
 from descant.host.edge.preset_files import load_presets
 from descant.host.edge.recall import Recall
+from descant.host.edge.recording import Recording
 from descant.host.edge.round_trips import measured
 from descant.host.edge.stage_client import StageClient
+from descant.host.edge.stage_learning import check, learn, let_go
+from descant.host.edge.stage_notices import StageNotices
 from descant.host.edge.take_player import TakePlayer
 from descant.host.errors import HostError, PresetError
 from descant.host.plane import ring, shares
@@ -37,14 +41,15 @@ from descant.plugin_bridge import WireError
 
 TURN_SECONDS = 0.003
 CHANNELS = 2
-NOTICES = 12
 LATE_SECONDS = 2.0  # how long a gap is shown
 BEGIN_SECONDS = 6.0  # in which the pad that the plane began with has found its line
 
 
 @dataclass(frozen=True)
 class StageOrder:
-    """How to play; see `descant desktop`. endpoint: of a host that runs already, "" for one of our own."""
+    """How to play; see `descant desktop`. endpoint: of a host that runs already, "" for one of our own.
+    takes: the folder they are kept in, "" where nothing is recorded.
+    """
 
     preset: str = ""
     seed: int = 0
@@ -57,6 +62,7 @@ class StageOrder:
     devices: tuple[str, ...] = ()
     midi: tuple[str, ...] = ()
     controllers: tuple[str, ...] = ()
+    takes: str = ""
 
 
 class Stage:
@@ -65,14 +71,13 @@ class Stage:
     def __init__(self, order: StageOrder) -> None:
         self.order = order
         self.ended = False
-        self._notices: deque[words.Notice] = deque(maxlen=NOTICES)
-        self._count = 0
-        self.presets = load_presets(order.presets, wanted=order.preset, on_broken=self._tell_error)
+        self.notices = StageNotices()
+        self.presets = load_presets(order.presets, wanted=order.preset, on_broken=self.notices.error)
         self.preset: Preset = find_preset(self.presets, order.preset)
         self._texts = [row.text for row in self.preset.prompts]
         profiles, broken = load_profiles(order.controllers)
         for error in broken:
-            self._tell_error(error)
+            self.notices.error(error)
         self._profiles = profiles
         self._written, _ = load_profiles(order.controllers, learnt=False)
         self._bound: dict[str, Profile] = {}  # what each controller is bound to, as windows know it
@@ -88,6 +93,7 @@ class Stage:
         )  # fmt: skip
         self.ports = MidiPorts(order.midi)
         self.live: Live | None = None
+        self.takes: Recording | None = None
         self.hum: Hummer | None = None
         self.player = TakePlayer(order.rate, CHANNELS)
         self.outlines = LoopOutlines(self.audio.memory)
@@ -103,6 +109,7 @@ class Stage:
         self._greeted = 0.0
         self._loading_error: HostError | None = None
         self._gaps, self._gap_at = 0, -LATE_SECONDS
+        self._looked = 0.0  # when a window last did
         self._silenced = 0  # the sample at which everything was stopped
 
     def turn(self) -> None:
@@ -110,6 +117,7 @@ class Stage:
         if self.live is None:
             self._wait_for_host()
         else:
+            let_go(self.live, time.monotonic() - self._looked)
             self.live.turn()
             self._turn_plane(self.live)
             if self._bound != self.live.profiles:
@@ -119,12 +127,12 @@ class Stage:
                 self._gaps, self._gap_at = gaps, time.monotonic()
         while self.client.seen_faults:
             fault = self.client.seen_faults.popleft()
-            self._tell(fault.severity, fault.what, fault.still, fault.do)
+            self.notices.tell(fault.severity, fault.what, fault.still, fault.do)
         while self.player.said:
-            self._tell_error(self.player.said.popleft())
+            self.notices.error(self.player.said.popleft())
         error = self.keeper.error if self.keeper else None
         if error is not None and error is not self._loading_error:
-            self._tell("error", error.what, error.still, error.do)
+            self.notices.tell("error", error.what, error.still, error.do)
         self._loading_error = error
         self.outlines.turn()
 
@@ -133,6 +141,8 @@ class Stage:
         if self.hum is not None:
             self.hum.close()
         self.player.close()
+        if self.takes is not None:
+            self.takes.close()
         self.client.close()
         self.ports.close()
         if self.keeper is not None:
@@ -151,10 +161,11 @@ class Stage:
         try:
             self._obey(asked)
         except (HostError, WireError) as error:
-            self._tell_error(error)
+            self.notices.error(error)
 
     def view(self, look: words.Look) -> words.View:
         """How things stand, and what is newer than the window knows."""
+        self._looked = time.monotonic()
         audio, client, meter = self.audio, self.client, self.client.seen_meter
         memory = audio.memory
         now = max(0, round(audio.position_at(time.monotonic())))
@@ -191,7 +202,7 @@ class Stage:
             loops=audio.status,
             loops_version=self.outlines.version,
             outlines=self.outlines.newer_than(look.loops),
-            notices=tuple(self._notices),
+            notices=tuple(self.notices.rows),
             device=audio.device,
             device_why=audio.why,
             device_rate=audio.device_rate,
@@ -199,11 +210,13 @@ class Stage:
             tone=client.tone,
             listened=self.player.path,
             listened_seconds=self.player.seconds,
+            takes=(len(self.takes.recorder.takes) if self.takes else 0) + (self.hum.kept if self.hum else 0),
             ports=self.ports.names,
             said={name: said(self.live.last[name]) for name in self.ports.names if name in self.live.last}
             if self.live
             else {},
             midi_why=self.ports.why,
+            lesson=lesson_of(self.live.lessons) if self.live else words.Lesson(),
             values=dict(self.live.values) if self.live else {},
             furniture=None if look.furniture == furniture.version else furniture,
         )
@@ -237,6 +250,7 @@ class Stage:
             block=self.audio.block,
             model=welcome.model if welcome else "",
             controllers=controls_of(self._bound, self._written),
+            takes=self.order.takes,
         )
         return self._furniture
 
@@ -255,7 +269,7 @@ class Stage:
                 return
         live = self.live
         if live is None:
-            self._tell(
+            self.notices.tell(
                 "info",
                 "The host is not ready yet: that was not kept.",
                 "Loading goes on.",
@@ -282,6 +296,8 @@ class Stage:
                 self.client.prompt(asked.text, asked.slot)
             case words.Tempo():
                 live.set_tempo(asked.tempo)
+            case words.Learn():
+                learn(live, asked)
             case words.Listen(""):
                 self.player.stop()
             case words.Listen():
@@ -331,10 +347,7 @@ class Stage:
             self.plane, self._off_at = msgspec.structs.replace(plane, on=False), None
 
     def _act(self, live: Live, act: words.Act) -> None:
-        try:
-            check_binding(Binding("note 0", act.what))
-        except ValueError as error:
-            raise HostError(f"{error}.", "The music goes on as it was.", "Use one of these.") from error
+        check(act.what)
         if act.what.startswith("slot ") and not 1 <= int(act.what.split()[1]) <= len(self._texts):
             raise PresetError(
                 f"{self.preset.name} has no pad {act.what.split()[1]}.",
@@ -350,41 +363,40 @@ class Stage:
         """Until there is a host and time has begun: then the performance begins."""
         self.audio.turn()
         while self.audio.said:
-            self._tell("warning", *self.audio.said.popleft())
+            self.notices.tell("warning", *self.audio.said.popleft())
         client, now = self.client, time.monotonic()
         reachable = self.keeper is None or self.keeper.ready
+        if not self.audio.fit.updates:
+            return
+        if client.playhead < self.audio.position_at(now):  # a leap once it is live would be no part of a take
+            client.seek(live_start(self.audio))
         if client.state == "closed" and reachable:
             client.hello()
             self._greeted = now
         client.pump(0)
-        if client.state != "live" or not self.audio.fit.updates:
+        if client.state != "live":
             return
         self._furniture = None
-        self.hum = Hummer(client, self.audio, self._say, lambda: classes_played(client.recall))
+        order, preset = self.order, self.preset
+        takes = Path(order.takes) if order.takes else None
+        if takes is not None:
+            model = "" if order.endpoint else order.model
+            self.takes = Recording.into(
+                takes, client, preset, order.seed, model, order.threads, self.presets.values()
+            )
+        self.hum = Hummer(client, self.audio, self._say, lambda: classes_played(client.recall), takes=takes)
         self.live = Live(
-            client, self.audio, self.ports, self._profiles, self.preset.tempo, self._say, hum=self.hum
+            client, self.audio, self.ports, self._profiles, preset.tempo, self._say, self.takes, self.hum
         )
         self.live.player = self.player
+        if order.controllers:
+            self.live.learnt_folder = Path(order.controllers[0])
 
     def _say(self, line: str) -> None:
         """What the live path tells: faults come with three lines on another way, the plan is shown."""
-        if re.match(r"bar [0-9.e+-]+: ", line):
-            return
-        if line.endswith("beats a minute") or line.count(". ") < 2:
-            self._tell("info", line, "", "")
-        elif not any(notice.what and line.startswith(notice.what) for notice in self._notices):
-            what, still, do = [*line.split(". ", 2), "", ""][:3]
-            self._tell("warning", f"{what}.", f"{still}." if still else "", do)
-
-    def _tell_error(self, error: HostError | WireError) -> None:
-        self._tell("error", error.what, error.still, error.do)
-
-    def _tell(self, severity: str, what: str, still: str, do: str) -> None:
-        self._count += 1
-        what, still, do = (_sentence(line) for line in (what, still, do))
-        kind = severity if severity in ("info", "warning", "error") else "error"
-        lines = (line[:400] for line in (what, still, do))
-        self._notices.append(words.Notice(self._count, kind, *lines))  # type: ignore[arg-type]
+        if re.match(r"bar [0-9.e+-]+: ", line) or (self.live is not None and line == self.live.lessons.said):
+            return  # what was learnt is shown beside the bindings
+        self.notices.line(line)
 
     def _song(self, now: int) -> tuple[float, int, float, int]:
         """(beat, bar, tempo, beats a bar) at a sample."""
@@ -394,28 +406,15 @@ class Stage:
         beat = grid.beat_at(now)
         return float(beat), int(grid.bar_at(now) // 1), float(grid.tempo), grid.numerator
 
-    def _slot_of(self, text: str) -> int:
-        if not text:
-            return -1
-        return next((i for i, known in enumerate(self._texts) if known == text), -1)
-
     def _coming(self, now: int) -> tuple[words.Coming, ...]:
-        rows = [
-            words.Coming(plan.from_sample, plan.bar, plan.text, self._slot_of(plan.text))
-            for plan in self.client.plan
-        ]
-        past = [row for row in rows if row.at_sample <= now]
-        return (*past[-3:], *[row for row in rows if row.at_sample > now][:16])
+        return stage_plan.coming(self.client.plan, self._texts, now)
 
     def _now_playing(self) -> words.Coming | None:
         now = max(0, round(self.audio.position_at(time.monotonic())))
-        past = [row for row in self._coming(now) if row.at_sample <= now]
-        if not past or (self._silenced > past[-1].at_sample and now >= self._silenced):
-            return None
-        return past[-1]
+        return stage_plan.playing(self._coming(now), now, self._silenced)
 
     def _waiting(self, now: int) -> words.Coming | None:
-        return next((row for row in self._coming(now) if row.at_sample > now), None)
+        return stage_plan.waiting(self._coming(now), now)
 
     def _phase(self, now: int) -> tuple[words.Phase, str]:
         if self.live is None:
@@ -426,20 +425,15 @@ class Stage:
             return "loading", "the model" if self.client.state == "closed" else "the session"
         if self.client.state != "live":
             return "lost", "the host does not answer; it is started again"
-        if self.client.seen_meter is not None and self.client.seen_meter.eased >= 4:
+        playing, meter = self._now_playing(), self.client.seen_meter
+        sounds = playing is not None and bool(playing.text)
+        if sounds and meter is not None and meter.eased >= 4:  # the last meter of a song may say so for ever
             return "late", "the last bar is held"
         if time.monotonic() - self._gap_at < LATE_SECONDS:
             return "late", "a gap was heard"
-        playing = self._now_playing()
-        if playing is not None and playing.text:
+        if playing is not None and sounds:
             return "generating", playing.text
         return "ready", ""
-
-
-def _sentence(line: str) -> str:
-    """As it is read: the host's own words begin small and have no full stop."""
-    line = line.strip()
-    return f"{line[:1].upper()}{line[1:]}{'' if line[-1:] in '.!?' else '.'}" if line else ""
 
 
 def _levels(rows: object) -> tuple[tuple[float, float, float], ...]:

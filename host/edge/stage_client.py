@@ -1,4 +1,4 @@
-"""A BridgeClient that also keeps what a window wants to see (plans, meters, faults) and plays a test tone."""
+"""The stage's client, on record: it also keeps what a window wants to see, and plays a test tone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from descant.host.edge.recall import RecallingClient
+from descant.host.edge.recording_client import RecordingClient
 from descant.plugin_bridge import wire
 from descant.plugin_bridge.fields import Wave
 
@@ -16,7 +16,7 @@ TONE_LEVEL = 0.1  # -20 dBFS
 KEPT = 64
 
 
-class StageClient(RecallingClient):
+class StageClient(RecordingClient):
     """See BridgeClient. tone: whether a sine is heard beside the music. seen_faults: oldest first;
     seen_meter: the newest; plan: what sounds from where on, in the order of samples, the latest word for
     each.

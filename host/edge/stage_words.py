@@ -86,11 +86,23 @@ class Listen(msgspec.Struct, frozen=True, tag="listen"):
     file: Annotated[str, Meta(max_length=4096)]
 
 
+class Learn(msgspec.Struct, frozen=True, tag="learn"):
+    """A step of learning. arm: the next pad or knob that moves is to do this. replace: it may take the place
+    of what is in the way. cancel: nothing is learnt. remove: of a controller's binding, as `Bound` shows it.
+    undo: of the last change.
+    """
+
+    step: Literal["arm", "replace", "cancel", "remove", "undo"]
+    do: Annotated[str, Meta(max_length=64)] = ""
+    port: Annotated[str, Meta(max_length=400)] = ""
+    on: Annotated[str, Meta(max_length=64)] = ""
+
+
 class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """End the stage: no sound any more."""
 
 
-Asked = Look | Act | Plane | Choose | Words | Tempo | Ports | Listen | Quit
+Asked = Look | Act | Plane | Choose | Words | Tempo | Ports | Listen | Learn | Quit
 
 
 class Pad(msgspec.Struct, frozen=True):
@@ -140,7 +152,9 @@ class Controls(msgspec.Struct, frozen=True):
 
 
 class Furniture(msgspec.Struct, frozen=True):
-    """What changes seldom. pads: of the current preset. parameters: name, lowest, highest, now."""
+    """What changes seldom. pads: of the current preset. parameters: name, lowest, highest, now. takes: the
+    folder they are recorded into, "" where nothing is.
+    """
 
     version: int
     preset: str
@@ -152,6 +166,7 @@ class Furniture(msgspec.Struct, frozen=True):
     block: int
     model: str
     controllers: tuple[Controls, ...] = ()
+    takes: str = ""
 
 
 class Coming(msgspec.Struct, frozen=True):
@@ -211,12 +226,25 @@ class HumView(msgspec.Struct, frozen=True):
     chance: float = 0.0
 
 
+class Lesson(msgspec.Struct, frozen=True):
+    """How learning stands; see host/lessons.py. armed: what the next pad or knob will do, "" while nothing is
+    learnt. in_the_way: what a control that moved does already, "" where nothing is asked. said: how the last
+    step ended. last: what undo takes back, "" for nothing.
+    """
+
+    armed: str = ""
+    in_the_way: str = ""
+    said: str = ""
+    last: str = ""
+
+
 class View(msgspec.Struct, frozen=True):
     """How things stand. position: the sample heard now. beat: quarter notes since the start; bar: whole bars.
     commit_ms: what lies nearer than that cannot change any more. slot: the pad that plays, queued: the one
     that waits for its line; -1: none. outlines: of loops that changed, a level 0..255 a column.
     said: the last message of each port, in words. midi_why: why there is no MIDI, "" where there is.
     listened: the file that is heard beside the music, "" for none, and how many seconds of it were heard.
+    takes: how many were begun so far, hums too.
     """
 
     phase: Phase
@@ -244,9 +272,11 @@ class View(msgspec.Struct, frozen=True):
     tone: bool = False
     listened: str = ""
     listened_seconds: float = 0.0
+    takes: int = 0
     ports: tuple[str, ...] = ()
     said: dict[str, str] = {}
     midi_why: str = ""
+    lesson: Lesson = Lesson()
     values: dict[str, float] = {}
     furniture: Furniture | None = None
 

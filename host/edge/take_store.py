@@ -89,8 +89,9 @@ class TakeStore:
         return self.get(int(cursor.lastrowid or 0))
 
     def change(self, take: Take) -> None:
-        """Write a take's row again, its rating aside: that is for `rate`, which others may call meanwhile."""
-        columns = [column for column in _COLUMNS if column not in ("name", "rating")]
+        """Write a take's row again. Its rating aside: that is for `rate`, which others may call meanwhile;
+        and its events, which stay as they were."""
+        columns = [column for column in _COLUMNS if column not in ("name", "rating", "events")]
         values = [getattr(take, column) for column in columns]
         names = ", ".join(f"{column} = ?" for column in columns)
         with self._database:

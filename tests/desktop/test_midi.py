@@ -1,23 +1,15 @@
 """The page of controllers: what is bound and learnt, what was said last; rows follow, the cursor stays."""
 
-import os
-
 import msgspec
 import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
 
 from descant.host.controller import Binding, Profile
 from descant.host.desktop import keys
-from descant.host.desktop.link import StageLink
-from descant.host.desktop.prefs import Prefs
-from descant.host.desktop.theme import THEMES, Style
-from descant.host.desktop.window import Window
 from descant.host.edge import stage_words as words
 from descant.host.edge.controller_files import load_profiles, profile_for, save_learnt
 from descant.host.edge.midi_view import controls_of, said
@@ -29,28 +21,19 @@ KNOB = Binding("cc 20", "parameter guidance", encoding="binary offset", range=(1
 
 
 @pytest.fixture
-def opened(tmp_path):
-    app = QApplication.instance() or QApplication(["descant"])
-    link = StageLink(f"ipc://{tmp_path / 'nobody'}")
-    window = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json", tmp_path / "takes")
-    told: list = []
-    link.tell = told.append
-    window.resize(900, 516)
-    window.show()
-    app.processEvents()
+def opened(bare):
+    """(window, what it told, a way to show controllers: the rows that are then seen)."""
+    one = bare()
 
     def show(version, controllers, **more):
         furniture = words.Furniture(
             version, "first", (words.Pad("calm jazz"),), (), (), {}, 48000, 256, "embedded", controllers
         )
-        view = words.read_view(words.pack(words.View("ready", furniture=furniture, **more)))
-        window.show_view(link._taken(view))
-        return [window.midi.list.item(row).text().strip() for row in range(window.midi.list.count())]
+        one.show(words.View("ready", furniture=furniture, **more))
+        rows = one.window.midi.list
+        return [rows.item(row).text().strip() for row in range(rows.count())]
 
-    yield window, told, show
-    window.leave()
-    link.close()
-    app.processEvents()
+    return one.window, one.told, show
 
 
 def test_what_was_learnt_is_told_from_what_was_written(tmp_path, monkeypatch):
@@ -90,7 +73,7 @@ def test_a_message_is_said_in_words(data, text):
 
 def test_controllers_their_bindings_and_last_words_are_shown_and_follow(opened):
     window, told, show = opened
-    assert show(1, ()) == [] and "found by itself" in window.midi.line.text()
+    assert show(1, ()) == [] and "found by itself" in window.midi.line.said
     page = keys.PAGES.index("MIDI")
     QTest.keyClick(window, Qt.Key(Qt.Key.Key_F1 + page))
     assert window.pages.currentWidget() is window.midi and window.focusWidget() is window.midi.list
@@ -104,7 +87,7 @@ def test_controllers_their_bindings_and_last_words_are_shown_and_follow(opened):
         "keys · no profile: it plays what the preset says",
         "silent so far",
     ]
-    assert window.midi.line.text() == "2 controllers, 1 bound, 1 of them learnt"
+    assert window.midi.line.said == "2 controllers, 1 bound, 1 learnt"
     for _ in range(2):
         QTest.keyClick(window.midi.list, Qt.Key.Key_Down)
     more = (
@@ -119,4 +102,99 @@ def test_controllers_their_bindings_and_last_words_are_shown_and_follow(opened):
     window.use_theme("high-contrast")
     assert window.midi.list.count() == 6
     assert show(4, (), midi_why="MIDI does not work here (no system)") == []
-    assert "no system" in window.midi.line.text()
+    assert "no system" in window.midi.line.said
+
+
+def press(window, key, modifiers=Qt.KeyboardModifier.NoModifier):
+    QTest.keyClick(window.focusWidget(), key, modifiers)
+
+
+def test_a_pad_is_bound_by_keys_alone_and_esc_cancels_without_panic(opened):
+    window, told, show = opened
+    controllers = controls_of({PORT: Profile("pads", bindings=(PAD,))}, [])
+    show(1, controllers)
+    window.show_page(keys.PAGES.index("MIDI"))
+    page, bar = window.midi, window.midi.bar
+    while window.focusWidget() is not bar.group:
+        press(window, Qt.Key.Key_Backtab, Qt.KeyboardModifier.ShiftModifier)
+    press(window, Qt.Key.Key_Down)  # Loop 1
+    press(window, Qt.Key.Key_Tab)
+    press(window, Qt.Key.Key_Down)  # capture
+    press(window, Qt.Key.Key_Tab)
+    press(window, Qt.Key.Key_Return)
+    assert told == [words.Learn("arm", "loop 1 capture")]
+    assert words.read_asked(words.pack(told[0])) == told[0]
+    show(2, controllers, lesson=words.Lesson("loop 1 capture"))
+    assert window.focusWidget() is bar.cancels[0] and "now press the pad" in bar.says[0].text()
+    press(window, Qt.Key.Key_Escape)
+    assert told[1:] == [words.Learn("cancel")]
+    show(3, controllers, lesson=words.Lesson("", "", "Nothing is bound to loop 1 capture."))
+    assert window.focusWidget() is bar.learn and page.line.said == "Nothing is bound to loop 1 capture."
+    press(window, Qt.Key.Key_Escape)
+    assert told[2:] == [words.Act("panic")]
+
+
+def test_esc_cancels_before_the_stage_has_said_that_it_listens(opened):
+    window, told, show = opened
+    show(1, ())
+    window.show_page(keys.PAGES.index("MIDI"))
+    window.midi.bar.learn.click()
+    press(window, Qt.Key.Key_Escape)
+    assert told == [words.Learn("arm", "slot 1"), words.Learn("cancel")]
+    press(window, Qt.Key.Key_Escape)
+    assert told[2:] == [words.Act("panic")]
+
+
+def test_what_is_in_the_way_is_asked_about_and_answered(opened):
+    window, told, show = opened
+    controllers = controls_of({PORT: Profile("pads", bindings=(PAD,))}, [])
+    show(1, controllers)
+    window.show_page(keys.PAGES.index("MIDI"))
+    bar = window.midi.bar
+    asked = words.Lesson("tap", "note 36, channel 10 of MPD218 does loop 1 press already.")
+    show(2, controllers, lesson=asked)
+    assert bar.says[1].text() == asked.in_the_way and window.focusWidget() is bar.replace
+    assert bar.replace.isVisible() and not window.midi.undo.isVisible()
+    press(window, Qt.Key.Key_Return)
+    assert told == [words.Learn("replace")]
+    said = "note 36, channel 10 of MPD218 does tap now."
+    new = controls_of({PORT: Profile("pads", bindings=(Binding("note 36", "tap", 10),))}, [])
+    show(3, new, lesson=words.Lesson("", "", said, said))
+    assert window.midi.list.currentItem().text().strip() == "learnt: note 36, channel 10  →  tap"
+    assert window.midi.line.said == said and said in window.midi.undo.accessibleDescription()
+    assert window.focusWidget() is bar.learn and not bar.replace.isVisible()
+    press(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    window.midi.list.setFocus()
+    press(window, Qt.Key.Key_Delete)
+    press(window, Qt.Key.Key_Return)
+    assert told[1:] == [
+        words.Learn("undo"),
+        words.Learn("remove", "tap", PORT, "note 36, channel 10"),
+        words.Learn("arm", "tap"),
+    ]
+    assert bar.chosen == "tap"
+
+
+def test_learning_ends_where_nobody_sees_it_any_more(opened):
+    window, told, show = opened
+    show(1, ())
+    window.show_page(keys.PAGES.index("MIDI"))
+    show(2, (), lesson=words.Lesson("tap"))
+    window.show_page(keys.PAGES.index("Surface"))
+    assert told == [words.Learn("cancel")]
+
+
+def test_every_part_has_a_name_and_is_reached_by_tab(opened):
+    window, _, show = opened
+    show(1, controls_of({PORT: Profile("pads", bindings=(PAD,))}, []), lesson=words.Lesson(last="x"))
+    window.show_page(keys.PAGES.index("MIDI"))
+    page = window.midi
+    page.list.setCurrentRow(2)
+    parts = {page.bar.group, page.bar.function, page.bar.learn, page.list, page.undo, page.remove}
+    reached = set()
+    for _ in range(60):
+        press(window, Qt.Key.Key_Tab)
+        reached.add(window.focusWidget())
+    assert reached >= parts
+    buttons = {*parts, page.bar.replace, *page.bar.cancels, page.line}
+    assert all(part.accessibleName() or part.accessibleDescription() for part in buttons)

@@ -4,12 +4,12 @@ import os
 import resource
 import signal
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import QDeadlineTimer, QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
@@ -17,11 +17,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
 from descant.host.desktop import keys
-from descant.host.desktop.link import StageLink
-from descant.host.desktop.prefs import Prefs
-from descant.host.desktop.take_rows import ROW, STAR
-from descant.host.desktop.theme import THEMES, Style
-from descant.host.desktop.window import Window
+from descant.host.desktop.take_rows import LOW_ROW, ROW, STAR
 from descant.host.edge import stage_words as words
 from descant.host.edge.take_store import DATABASE, TakeStore
 from descant.host.takes import Take
@@ -48,27 +44,14 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def opened(tmp_path, folder):
-    app = QApplication.instance() or QApplication(["descant"])
-    made = []
-
+def opened(bare, folder):
     def show(where=folder, view=VIEW):
-        link = StageLink(f"ipc://{tmp_path / 'nobody'}")
-        window = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json", where)
-        told: list = []
-        link.tell = told.append
-        made.append((window, link))
-        window.resize(900, 516)
-        window.show()
-        window.show_view(view)
-        window.show_page(keys.PAGES.index("Takes"))
-        return window, window.takes, told
+        one = bare(where)
+        one.show(view)
+        one.window.show_page(keys.PAGES.index("Takes"))
+        return one.window, one.window.takes, one.told
 
-    yield show
-    for window, link in made:
-        window.leave()
-        link.close()
-    app.processEvents()
+    return show
 
 
 def until(true):
@@ -155,6 +138,45 @@ def test_stars_by_keys_and_mouse_are_kept_and_pads_are_not_pressed(opened, folde
     QTest.keyClick(page.list, Qt.Key.Key_1)
     assert told == []  # a pad's key: this preset has none
     assert rating(folder, 3) == 0
+
+
+def test_the_smallest_window_shows_four_takes_and_a_larger_one_more_of_each(opened, folder):
+    with TakeStore(folder) as store:
+        for number in range(9):
+            recorded(store, f"more {number}")
+    window, page, _ = opened()
+    until(lambda: len(numbers(page)) == 12)
+
+    def row(at):
+        return page.list.visualRect(page.list.model().index(at))
+
+    until(lambda: row(0).height() == LOW_ROW)
+    assert page.list.viewport().rect().contains(row(3))
+    window.resize(1280, 800)
+    until(lambda: row(0).height() == ROW)
+    assert page.list.viewport().rect().contains(row(3))
+
+
+def test_a_take_that_the_stage_begins_is_seen_at_once(opened, folder):
+    window, page, _ = opened()
+    until(lambda: numbers(page) == [3, 2, 1])
+    page._timer.stop()  # nobody looks by himself
+    with TakeStore(folder) as store:
+        recorded(store, "fourth")
+    window.show_view(msgspec.structs.replace(VIEW, takes=1))
+    until(lambda: numbers(page) == [4, 3, 2, 1])
+
+
+def test_where_the_stage_records_is_said_where_it_is_not_here(opened, folder):
+    window, page, _ = opened()
+    until(lambda: numbers(page) == [3, 2, 1])
+    for version, (into, says) in enumerate(
+        [(str(folder), f"3 takes · {folder}"), ("", "3 takes · nothing is recorded (--no-takes)"),
+         ("/other/takes", "3 takes · recorded elsewhere: /other/takes")]
+    ):  # fmt: skip
+        furniture = words.Furniture(version, "first", (), (), (), {}, 48000, 256, "embedded", (), into)
+        window.show_view(window.link._taken(msgspec.structs.replace(VIEW, furniture=furniture)))
+        assert page.line.accessibleDescription() == says
 
 
 def test_a_take_is_heard_through_the_stage_and_stopped(opened, folder):

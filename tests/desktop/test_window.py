@@ -1,23 +1,16 @@
 """The window without a stage and without a screen: what it shows, and what a key or a press tells."""
 
-import os
-
 import msgspec
 import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
 
 from descant.host.desktop.browser import found
-from descant.host.desktop.link import StageLink
 from descant.host.desktop.part import title
 from descant.host.desktop.prefs import Prefs, load_prefs, save_prefs
-from descant.host.desktop.theme import THEMES, Style
-from descant.host.desktop.window import Window
 from descant.host.edge import stage_words as words
 
 PADS = (words.Pad("calm jazz with piano"), words.Pad("bright pop with flute"), words.Pad("", True))
@@ -30,19 +23,10 @@ VIEW = words.View(
 
 
 @pytest.fixture
-def opened(tmp_path):
-    app = QApplication.instance() or QApplication(["descant"])
-    link = StageLink(f"ipc://{tmp_path / 'nobody'}")
-    made = Window(link, Style(THEMES["dark"]), Prefs(), tmp_path / "desktop.json", tmp_path / "takes")
-    told: list = []
-    link.tell = told.append
-    made.show()
-    made.show_view(link._taken(VIEW))
-    app.processEvents()
-    yield made, told
-    made.leave()
-    link.close()
-    app.processEvents()
+def opened(bare):
+    one = bare()
+    one.show(VIEW)
+    return one.window, one.told
 
 
 def test_pads_show_what_plays_and_waits_and_tell_when_pressed(opened):

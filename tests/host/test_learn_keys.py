@@ -22,15 +22,15 @@ def test_a_key_then_a_pad_and_what_it_takes_the_place_of_is_told():
     desk = LearnKeys({"1": "slot 1", "h": "hum arm"})
     words, learnt = desk.key("W", {})
     assert learnt is None and words.startswith("loop 2 press: now press the pad")
-    assert desk.hear("MPD218:a", PADS, Midi("note_off", 0, 36)) is None
-    learnt = desk.hear("MPD218:a", PADS, Midi("note_on", 0, 36, 90))
+    assert not desk.lessons.takes("MPD218:a", Midi("note_off", 0, 36))
+    learnt = desk.lessons.hear("MPD218:a", PADS, Midi("note_on", 0, 36, 90))
     assert learnt is not None and learnt.port == "MPD218:a"
     assert learnt.words == (
-        "note 36, channel 1 of MPD218:a does loop 2 press now. It no longer does slot 1 (note 36)."
+        "note 36, channel 1 of MPD218 does loop 2 press now. It no longer does slot 1 (note 36)."
     )
-    assert desk.hear("MPD218:a", PADS, Midi("note_on", 0, 36, 90)) is None  # it plays again
+    assert desk.lessons.hear("MPD218:a", PADS, Midi("note_on", 0, 36, 90)) is None  # it plays again
     desk.key("V", {})
-    learnt = desk.hear("MPD218:a", learnt.profile, Midi("control", 2, 9, 64))
+    learnt = desk.lessons.hear("MPD218:a", learnt.profile, Midi("control", 2, 9, 64))
     assert learnt is not None and "cc 7 no longer does it." in learnt.words
     words, _ = desk.key("?", {"MPD218:a": learnt.profile})
     assert "cc 9, channel 3: parameter guidance" in words and "note 36, channel 1: loop 2 press" in words
@@ -48,7 +48,7 @@ def test_a_gesture_is_cancelled_and_other_keys_mean_nothing():
     assert desk.takes("1") and desk.key("1", {})[0].startswith("slot 1: now press")
     assert not desk.takes("1")
     assert desk.key("\x1b", {}) == ("Nothing is bound to slot 1.", None)
-    assert desk.hear("a", PADS, Midi("note_on", 0, 40, 1)) is None
+    assert desk.lessons.hear("a", PADS, Midi("note_on", 0, 40, 1)) is None
     assert desk.key("\x1b", {}) == desk.key("[", {}) == desk.key("Ä", {}) == ("", None)
 
 

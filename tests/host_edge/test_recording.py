@@ -98,6 +98,22 @@ def test_a_take_made_again_is_the_recording_to_the_last_bit(stage, tmp_path):
     np.testing.assert_array_equal(again, wave)
 
 
+def test_a_take_whose_owner_was_late_is_still_made_again_to_the_last_bit(stage, tmp_path):
+    stage.play(0.1)
+    stage.client.skip(9_000)  # in silence
+    stage.play(0.1)
+    stage.client.note_on(38)
+    stage.play(0.3)
+    stage.client.skip(3_000)  # while it sounds
+    stage.play(0.3)
+    stage.close()
+    take, entries, known, wave = kept(tmp_path / "takes")
+    opened = unpack_opened(take.events)
+    assert known and wave.shape[1] > RATE // 4 and np.abs(wave).max() > 0.01
+    again = replay(tiny_model(), PRESETS, entries, take.seconds, opened.hello, opened.begin).wave
+    np.testing.assert_array_equal(again, wave)
+
+
 def test_a_take_that_leapt_in_time_is_known_as_such(stage, tmp_path):
     stage.client.note_on(38)
     stage.play(0.4)

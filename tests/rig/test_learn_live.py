@@ -35,7 +35,7 @@ def test_a_key_and_a_pad_are_bound_and_a_pad_that_is_unplugged_lets_go(jack, tmp
             until(heard("is connected"), "the controller")
             live.key("W")
             pads.send(0x90, 50, 100)
-            until(heard("note 50, channel 1 of pads:keys does loop 2 press now"), "the binding")
+            until(heard("note 50, channel 1 of pads does loop 2 press now"), "the binding")
             until(lambda: audio.status and audio.fit.settled, "a looper")
             pads.send(0x90, 50, 100)
             until(lambda: audio.status[1].state == "recording" or audio.status[1].queued, "the loop")

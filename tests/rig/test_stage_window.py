@@ -1,5 +1,7 @@
 """What a window asks and sees of a stage on a JACK server: takes that are heard, controllers that play."""
 
+import time
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +11,7 @@ from descant.host.controller import Binding, Profile
 from descant.host.edge import stage_words as words
 from descant.host.edge.controller_files import save_learnt
 from descant.host.edge.stage import StageOrder
+from descant.host.edge.stage_learning import LEFT_SECONDS
 from descant.host.edge.stage_process import Start, start_stage
 from tests.rig.conftest import wait_for
 from tests.rig.player import Player
@@ -88,3 +91,20 @@ def test_a_controller_that_comes_is_seen_with_what_it_has_learnt_and_says(stage)
         pads.unplug()
     stage(lambda view: not view.said and not view.furniture.controllers, "that it went")
     assert furniture[-1].version > furniture[0].version
+
+
+def test_what_a_window_that_died_began_to_learn_is_given_up_and_the_pad_plays(stage):
+    stage(lambda view: view.phase == "ready" and view.device, "a stage that is ready")
+    pads = Player("pads")
+    try:
+        stage(lambda view: view.furniture.controllers, "the controller")
+        stage(lambda view: view.lesson.armed == "tap", "a lesson", words.Learn("arm", "tap"))
+        wrong = words.Learn("arm", "dance")
+        stage(lambda view: any('"dance"' in row.what for row in view.notices), "a refusal", wrong)
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() - began > 2 * LEFT_SECONDS, "somebody who looks")
+        pads.send(0x90, 50, 99)
+        stage(lambda view: view.loops[1].state != "empty" or view.loops[1].queued, "the loop")
+        stage(lambda view: not view.lesson.armed and not view.lesson.last, "nothing learnt")
+    finally:
+        pads.unplug()

@@ -12,15 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zmq
+import soundfile
 
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is not there: pip install 'descant[desktop]'")
 
 from descant.host.edge import stage_words as words
+from descant.host.edge.controller_files import load_profiles, profile_for
+from descant.host.edge.take_store import TakeStore
 from tests.rig.conftest import wait_for
+from tests.rig.eye import Eye
+from tests.rig.player import Player
 from tools.screen import Picture, Screen, save
 
 pytestmark = pytest.mark.jack
+
+BRIGHT = (0xEC, 0xEF, 0xF2)  # the dark theme's text
 
 # Where parts of a window of that size are, by a twin that nobody sees: [x, y] in pixels, by name.
 TWIN = """
@@ -50,36 +56,6 @@ for name, part in parts.items():
     places[name] = [at.x(), at.y(), part.width(), part.height()]
 print(json.dumps(places))
 """
-
-
-class Eye:
-    """Another one who looks at the stage, as the window does."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.socket = zmq.Context.instance().socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.connect(endpoint)
-
-    def look(self) -> words.View | None:
-        """How things stand; None where nobody answers within a second."""
-        self.socket.send(words.pack(words.Look()))
-        view = None
-        while self.socket.poll(0 if view is not None else 1000):
-            view = words.read_view(self.socket.recv())
-        return view
-
-    def until(self, true: Callable[[words.View], object], what: str) -> words.View:
-        """The first view of which something is true."""
-        found: list[words.View] = []
-
-        def seen() -> bool:
-            view = self.look()
-            if view is not None and true(view):
-                found.append(view)
-            return bool(found)
-
-        wait_for(seen, what, 90)
-        return found[0]
 
 
 class Desk:
@@ -128,14 +104,14 @@ class Desk:
         return {name: (left + x + w // 2, top + y + h // 2) for name, (x, y, w, h) in rows.items()}
 
     def close(self) -> None:
-        self.eye.socket.send(words.pack(words.Quit()))
+        self.eye.tell(words.Quit())
         for process in self.started:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait()
         wait_for(lambda: self.eye.look() is None, "the stage's end", 30)
-        self.eye.socket.close()
+        self.eye.close()
         self.screen.close()
 
 
@@ -168,6 +144,19 @@ def seen(desk: Desk, name: str, true: Callable[[Picture], bool]) -> Picture:
 def share(picture: Picture, colour: tuple[int, int, int]) -> float:
     """How much of a picture is of a colour."""
     return float((picture == np.array(colour, np.uint8)).all(axis=-1).mean())
+
+
+def ring(picture: Picture) -> int:
+    """The lowest row of pixels with the ring around the button that has the keyboard, 0 where none has."""
+    bright = (picture == np.array(BRIGHT, np.uint8)).all(axis=-1)
+    rows = np.any(np.all(np.lib.stride_tricks.sliding_window_view(bright, 44, axis=1), axis=-1), axis=1)
+    return int(np.flatnonzero(rows)[-1]) if rows.any() else 0
+
+
+def row_is_chosen(picture: Picture) -> bool:
+    """Whether a list shows the bar at the left of a row of takes: nothing else is so high and so bright."""
+    bright = (picture == np.array(BRIGHT, np.uint8)).all(axis=-1)
+    return bool(np.lib.stride_tricks.sliding_window_view(bright, 40, axis=0).all(axis=-1).any())
 
 
 def sounds(view: words.View) -> bool:
@@ -220,3 +209,100 @@ def test_keys_and_mouse_play_and_the_sound_outlives_the_window(desk: Desk) -> No
     desk.eye.until(lambda view: view.phase == "ready", "panic, in another window on the same stage")
     again = desk.eye.look()
     assert again is not None and again.position > later.position
+
+
+def test_what_is_played_is_on_the_page_of_takes_at_once_and_after_the_stage_was_killed(desk: Desk) -> None:
+    window = desk.open()
+    desk.eye.until(lambda view: view.phase == "ready", "a stage that is ready")
+    desk.screen.key("1")
+    desk.eye.until(lambda view: view.takes == 1 and sounds(view), "a take that has begun")
+    folder = desk.folder / "data/descant/takes"
+    (path,) = folder.glob("*.wav")
+    wait_for(lambda: soundfile.info(path).duration > 4.0, "some seconds of it")
+    assert listen(desk, "the take, while it is recorded").listened == str(path)
+
+    children = subprocess.run(
+        ["pgrep", "-P", str(window.pid), "-f", "stage_process"], stdout=subprocess.PIPE, check=True
+    )
+    os.kill(int(children.stdout), signal.SIGKILL)
+    again = desk.eye.until(lambda view: view.phase == "ready" and not view.takes, "another stage")
+    assert again.furniture is not None and again.furniture.takes == str(folder)
+    heard = listen(desk, "the take of the one that was killed")
+    assert heard.listened == str(path)
+    with TakeStore(folder) as store:
+        (take,) = store.find()
+        wave, rate = soundfile.read(path)
+        assert take.seconds == len(wave) / rate > 4.0 and np.abs(wave).max() > 0.01
+        assert take.prompt and take.weights_hash and take.tempo > 0
+
+
+def listen(desk: Desk, what: str) -> words.View:
+    """The newest take is heard: found on its page, by keys alone."""
+    desk.screen.key("F1", "F4")
+    seen(desk, "takes", row_is_chosen)
+    desk.screen.key("Return", "Return")
+    heard = desk.eye.until(lambda view: view.listened and view.listened_seconds > 0.2, what)
+    desk.eye.tell(words.Listen(""))  # a key would listen again where the take had ended just now
+    desk.eye.until(lambda view: not view.listened, "silence of it")
+    return heard
+
+
+def test_a_real_pad_is_learnt_asked_about_taken_back_and_kept_where_descant_play_keeps_it(desk: Desk) -> None:
+    desk.open()
+    desk.eye.until(lambda view: view.phase == "ready", "a stage that is ready")
+    pads = Player("pads")
+    try:
+        desk.eye.until(lambda view: bindings(view) == [], "the controller")
+        learn(desk, "loop 1 press", "Down")
+        pads.send(0x90, 50, 100)
+        bound = [("note 50, channel 1", "loop 1 press", True)]
+        desk.eye.until(lambda view: bindings(view) == bound, "what was learnt")
+        pads.send(0x90, 50, 100)
+        desk.eye.until(lambda view: view.loops[0].state != "empty" or view.loops[0].queued, "the loop")
+        assert kept() == [("note 50", "loop 1 press")]
+
+        learn(desk, "loop 2 press", "Down")
+        pads.send(0x90, 50, 100)
+        desk.eye.until(lambda view: "does loop 1 press already" in view.lesson.in_the_way, "a question")
+        below = desk.places()["surface"][1]  # the answers are below the middle of the page
+        seen(desk, "asked", lambda picture: ring(picture) > below)
+        desk.screen.key("Escape")
+        desk.eye.until(lambda view: not view.lesson.armed and bindings(view) == bound, "no change")
+
+        seen(desk, "cancelled", lambda picture: 0 < ring(picture) < below)
+        desk.screen.key("Return")
+        desk.eye.until(lambda view: view.lesson.armed == "loop 2 press", "the same function again")
+        pads.send(0x90, 50, 100)
+        desk.eye.until(lambda view: view.lesson.in_the_way, "the question again")
+        seen(desk, "asked again", lambda picture: ring(picture) > below)
+        desk.screen.key("Return")
+        replaced = [("note 50, channel 1", "loop 2 press", True)]
+        desk.eye.until(lambda view: bindings(view) == replaced, "what took its place")
+        assert kept() == [("note 50", "loop 2 press")]
+        desk.screen.key("ctrl+z")
+        desk.eye.until(lambda view: bindings(view) == bound, "what was there before")
+        desk.screen.key("ctrl+z")
+        desk.eye.until(lambda view: bindings(view) == [], "nothing")
+        assert kept() == []
+    finally:
+        pads.unplug()
+
+
+def learn(desk: Desk, do: str, *more: str) -> None:
+    """The next function below the one that is chosen is asked for, by keys alone."""
+    desk.screen.key("F1", "F6", "shift+Tab", "shift+Tab", "shift+Tab", *more, "Tab", "Tab", "Return")
+    desk.eye.until(lambda view: view.lesson.armed == do, "a lesson")
+
+
+def bindings(view: words.View) -> list[tuple[str, str, bool]] | None:
+    """What the one controller is bound to; None while there is none."""
+    assert view.furniture is not None
+    rows = [row.bindings for row in view.furniture.controllers]
+    return [(bound.on, bound.do, bound.learnt) for bound in rows[0]] if rows else None
+
+
+def kept() -> list[tuple[str, str]]:
+    """What a performance that begins now would know of the controller."""
+    profiles, broken = load_profiles(())
+    assert not broken
+    return [(row.on, row.do) for row in profile_for("pads:keys", profiles).bindings]
