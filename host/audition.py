@@ -56,6 +56,15 @@ class Audition:
         pairs = [apart(a.figures, b.figures) for i, a in enumerate(rows) for b in rows[:i]]
         return float(np.mean(pairs)) if pairs else float("nan")
 
+    def loudness(self, slot: int) -> float:
+        """How loud a pad is, LUFS: the mean of its seeds."""
+        return float(np.mean([one.figures.loudness for one in self.of(slot)]))
+
+    def louder(self, slot: int) -> float:
+        """How much louder a pad is than the middle one of the preset's others, LU; nan for the only one."""
+        others = [self.loudness(other) for other in self.slots if other != slot]
+        return self.loudness(slot) - float(np.median(others)) if others else float("nan")
+
     def nearest(self, slot: int) -> tuple[int | None, float]:
         """The pad of this preset that sounds most like one, and how far it is from it, dB a band."""
         others = [(between(self.of(slot), self.of(other)), other) for other in self.slots if other != slot]

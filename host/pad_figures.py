@@ -1,4 +1,4 @@
-"""Figures of the music under one pad: level, attacks against its tempo, key and chords, brightness.
+"""Figures of the music under one pad: level, attacks against its tempo, key and chords, motion, brightness.
 
 Pure numpy on a wave; the preset says what was asked for.
 """
@@ -26,6 +26,8 @@ from descant.host.heard import (
     spectrogram,
     true_peak,
 )
+from descant.host.loudness import loudness
+from descant.host.motion import still, strikes
 from descant.host.preset import Preset
 from descant.host.progression import ACCIDENTALS, ROOTS
 
@@ -46,18 +48,23 @@ _SPOKEN = {" sharp": "#", " flat": "b"}
 class PadFigures:
     """What was heard of one pad, played by itself from bar 0 on.
 
-    level: dBFS (RMS). peak: dBTP, between the samples too. gap: the longest silence, s. onsets: attacks a
-    quarter note. on_beat: how much louder attacks are on the beat than off it, -1..1. in_key: share of the
-    pitched energy in the key that the words name, 0..1, 0.58 by chance; nan where they name none. chords:
-    chroma cosine with the progression; others: the same, moved by 1..11 semitones, their mean; nan without
-    chords. clear: share of the energy in each half second's three strongest pitch classes. brightness: Hz.
-    spectrum: [N_BANDS] mean dB, its mean taken off, so that loudness does not count.
+    level: dBFS (RMS). loudness: LUFS, what an ear makes of that. peak: dBTP, between the samples too. gap:
+    the longest silence, s. onsets: attacks a quarter note. strikes: what rises in the whole spectrum at once,
+    as drums and plucks do and held notes do not, a quarter note. still: the longest one note or chord, bars.
+    on_beat: how much louder attacks are on the beat than off it, -1..1. in_key: share of the pitched energy
+    in the key that the words name, 0..1, 0.58 by chance; nan where they name none. chords: chroma cosine with
+    the progression; others: the same, moved by 1..11 semitones, their mean; nan without chords. clear: share
+    of the energy in each half second's three strongest pitch classes. brightness: Hz. spectrum: [N_BANDS]
+    mean dB, its mean taken off, so that loudness does not count.
     """
 
     level: float
+    loudness: float
     peak: float
     gap: float
     onsets: float
+    strikes: float
+    still: float
     on_beat: float
     in_key: float
     chords: float
@@ -78,9 +85,12 @@ def pad_figures(wave: Samples, rate: int, preset: Preset, slot: int) -> PadFigur
     with_chords, with_others = _with_chords(pitches, preset, slot)
     return PadFigures(
         level=decibels(rms(wave)),
+        loudness=loudness(wave, rate),
         peak=decibels(true_peak(wave, rate)),
         gap=_longest(levels(wave, rate) < SILENT) / FRAME_RATE,
         onsets=len(attacks(rises)) / beats,
+        strikes=strikes(rows) / beats,
+        still=still(pitches) / len(pitches) * beats / quarters_of(preset),
         on_beat=_on_beat(rises, preset.tempo),
         in_key=_in_key(pitches, key_named(preset.prompts[slot].text)),
         chords=with_chords,
@@ -99,6 +109,11 @@ def key_named(text: str) -> tuple[int, ...] | None:
     root, sign, scale = found.groups()
     tonic = ROOTS[root.upper()] + ACCIDENTALS[_SPOKEN.get(sign.lower(), sign.lower())]
     return tuple(sorted((tonic + step) % 12 for step in SCALES[scale.lower()]))
+
+
+def quarters_of(preset: Preset) -> float:
+    """Quarter notes a bar."""
+    return preset.numerator * 4 / preset.denominator
 
 
 def apart(one: PadFigures, other: PadFigures) -> float:
@@ -141,8 +156,7 @@ def _with_chords(pitches: Array, preset: Preset, slot: int) -> tuple[float, floa
     heard = np.flatnonzero(pitches.sum(axis=1) > 0)
     if progression is None or not len(heard):
         return float("nan"), float("nan")
-    quarters = preset.numerator * 4 / preset.denominator
-    bars = heard / FRAME_RATE * preset.tempo / 60 / quarters
+    bars = heard / FRAME_RATE * preset.tempo / 60 / quarters_of(preset)
     cosines = np.zeros(12)
     for frame, bar in zip(heard, bars, strict=True):
         chord = np.array(progression.at(Fraction(float(bar))))

@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 
 from descant.host.errors import PresetError
 
@@ -61,6 +62,13 @@ class Progression:
     def named(cls, names: tuple[str, ...], bars_per_chord: int) -> Progression | None:
         """From chord names; None from none. Errors: PresetError for a name that is no chord."""
         return cls(tuple(map(pitch_classes, names)), bars_per_chord) if names else None
+
+    @property
+    def longest(self) -> float:
+        """How many bars one chord goes on at the longest, the last into the first one; inf for a drone."""
+        if len(set(self.chords)) == 1:
+            return math.inf
+        return self.bars_per_chord * max(len(tuple(same)) for _, same in groupby(self.chords * 2))
 
     def at(self, bar: Fraction) -> tuple[int, ...]:
         """The chord at a bar number with its fraction, negative before the start of the song."""

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from descant.host.audition import Audition, Heard
 
 FADE_SECONDS = 0.01  # where one pad ends and the next begins, in the sound file
-HEADS = "pad  dBFS  dBTP onsets on beat in key chords clear    Hz  nearest seeds  verdict"
+HEADS = "pad  LUFS  dBTP onsets struck still on beat in key chords clear    Hz  nearest seeds  verdict"
 COLUMNS = (
-    *("preset", "pad", "seed", "level_dbfs", "peak_dbtp", "gap_s", "onsets_a_beat", "on_beat", "in_key"),
+    *("preset", "pad", "seed", "level_dbfs", "loudness_lufs", "peak_dbtp", "gap_s"),
+    *("onsets_a_beat", "strikes_a_beat", "still_bars", "on_beat", "in_key"),
     *("chords", "chords_moved", "clear", "brightness_hz", "nearest_pad", "nearest_db", "spread_db"),
     *("complaints", "text"),
 )
@@ -141,8 +142,9 @@ def _tell(console: Console, heard: Audition) -> None:
         nearest = "–" if other is None else f"{near:.1f} ({other})"
         wrong = complaints(heard, slot)
         console.print(
-            f"{slot:3d} {np.mean([row.level for row in rows]):5.0f} {max(row.peak for row in rows):5.1f}"
-            f" {np.mean([row.onsets for row in rows]):6.1f} {np.mean([row.on_beat for row in rows]):+7.2f}"
+            f"{slot:3d} {heard.loudness(slot):5.0f} {max(row.peak for row in rows):5.1f}"
+            f" {np.mean([row.onsets for row in rows]):6.1f} {np.mean([row.strikes for row in rows]):6.1f}"
+            f" {np.mean([row.still for row in rows]):5.1f} {np.mean([row.on_beat for row in rows]):+7.2f}"
             f" {_shown(np.mean([row.in_key for row in rows]), '.2f'):>6}"
             f" {_shown(np.mean([row.chords - row.others for row in rows]), '+.2f'):>6}"
             f" {np.mean([row.clear for row in rows]):5.2f} {np.mean([row.brightness for row in rows]):5.0f}"
@@ -208,7 +210,8 @@ def _row(heard: Audition, one: Heard) -> tuple[object, ...]:
     other, near = heard.nearest(one.slot)
     return (
         *(heard.preset.name, one.slot, one.seed),
-        *(round(value, 3) for value in (figures.level, figures.peak, figures.gap, figures.onsets)),
+        *(round(value, 3) for value in (figures.level, figures.loudness, figures.peak, figures.gap)),
+        *(round(value, 3) for value in (figures.onsets, figures.strikes, figures.still)),
         *(round(value, 3) for value in (figures.on_beat, figures.in_key, figures.chords, figures.others)),
         *(round(figures.clear, 3), round(figures.brightness)),
         *("" if other is None else other, round(near, 2), round(heard.spread(one.slot), 2)),

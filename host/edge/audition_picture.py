@@ -62,7 +62,7 @@ def _dress(axes: Any, one: Heard, preset: Preset, first: bool) -> None:
     axes.tick_params(colors=FAINT, labelsize=8, length=0, labelleft=first)
     bar = preset.numerator * 4 / preset.denominator * 60 / preset.tempo
     seconds = len(one.wave) / one.rate
-    lines = np.arange(0, seconds, bar)
+    lines = np.arange(0, seconds - bar / 2, bar)  # not the end, where the next pad's own bar 0 is told
     for at in lines:
         axes.axvline(at, color="white", alpha=0.25, lw=0.7, zorder=3)
     axes.set_xlim(0, seconds)
@@ -73,7 +73,7 @@ def _title(axes: Any, heard: Audition, slot: int) -> None:
     figures = heard.of(slot)[0].figures
     wrong = complaints(heard, slot)
     words = "\n".join(textwrap.wrap(f"{slot}: {heard.preset.prompts[slot].text}", 44))
-    said = f"{figures.level:.0f} dBFS · {figures.onsets:.1f}/beat · {figures.brightness:.0f} Hz"
+    said = f"{figures.loudness:.0f} LUFS · {figures.onsets:.1f}/beat · {figures.brightness:.0f} Hz"
     if np.isfinite(figures.in_key):
         said += f" · in key {figures.in_key:.2f}"
     axes.set_title(f"{words}\n{said}", color=INK, fontsize=8, loc="left", pad=16)

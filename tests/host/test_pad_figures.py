@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from descant.host.audition import Audition, Heard, distance
+from descant.host.loudness import loudness
 from descant.host.pad_figures import apart, key_named, pad_figures
 from descant.host.preset import Preset, PromptSlot
 from descant.host.progression import Progression
-from descant.host.verdict import complaints
+from descant.host.verdict import asks_for_drums, complaints, longest_hold
 
 RATE = 32000
 CHORDS = ("C", "F", "G7", "Am")
@@ -56,6 +57,37 @@ def test_attacks_are_counted_by_the_beat_and_known_to_be_on_it():
     off = pad_figures(clicks(np.arange(0.25, 8, 0.5)), RATE, preset(), 0)
     assert on.onsets == pytest.approx(15 / 16) and off.onsets == pytest.approx(1.0)
     assert on.on_beat > 0.6 and off.on_beat < -0.2
+
+
+def test_what_is_struck_is_told_from_what_is_held():
+    struck = pad_figures(clicks(np.arange(0.5, 8, 0.5)), RATE, preset(), 0)
+    held = pad_figures(chord_wave(), RATE, preset(), 0)
+    assert struck.strikes == pytest.approx(15 / 16) and held.strikes < 0.2
+
+
+def test_how_long_one_chord_goes_on_is_heard_under_drums_too():
+    drums = clicks(np.arange(0.5, 8, 0.5))
+    for wave in (chord_wave(), chord_wave() + 0.1 * drums):
+        assert pad_figures(wave, RATE, preset(), 0).still == pytest.approx(1.0, abs=0.1)
+    assert pad_figures(chord_wave(("C", "C", "F", "C")), RATE, preset(), 0).still == pytest.approx(
+        2.0, abs=0.1
+    )
+    assert pad_figures(chord_wave(("C",), bar=8), RATE, preset(), 0).still == pytest.approx(4.0, abs=0.1)
+    assert pad_figures(np.zeros(2 * RATE, np.float32), RATE, preset(), 0).still == 0
+
+
+@pytest.mark.parametrize("rate", [32000, 44100, 48000])
+def test_loudness_is_the_standards(rate):
+    """BS.1770: a full sine of 997 Hz in one channel is -3.01 LUFS; pauses are gated; lows count less."""
+    time = np.arange(4 * rate) / rate
+    full = np.sin(2 * np.pi * 997 * time).astype(np.float32)
+    assert loudness(full, rate) == pytest.approx(-3.01, abs=0.02)
+    assert loudness(0.1 * full, rate) == pytest.approx(-23.01, abs=0.02)
+    paused = np.concatenate([full, np.zeros_like(full)])
+    assert loudness(paused, rate) == pytest.approx(-3.01, abs=0.3)
+    low = np.sin(2 * np.pi * 50 * time).astype(np.float32)
+    assert -8.5 < loudness(low, rate) < -7.0
+    assert loudness(np.zeros_like(full), rate) == -120
 
 
 def test_level_peak_and_gap():
@@ -122,8 +154,48 @@ def test_what_is_wrong_is_said_and_nothing_of_what_is_right():
         assert any(words in said for said in complaints(heard(wave), 0)), words
     rich = chord_wave(overtones=(1,) * 9)
     assert complaints(heard(good, good, pads=2), 0) == ["like pad 1 (0.0 dB)"]
-    assert complaints(heard(good, rich, pads=2), 0) == []
+    assert complaints(heard(good, 0.25 * rich, pads=2), 0) == []
     assert any(said.startswith("seeds") for said in complaints(heard(good, clicks([1, 2, 3])), 0))
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("calm jazz with piano and brushes", True),
+        ("Drums and bass", True),
+        ("techno with drums", True),
+        ("techno without drums", False),
+        ("piano, no drums", False),
+        ("conundrums in C major", False),
+    ],
+)
+def test_words_that_ask_for_drums(text, asks):
+    assert asks_for_drums(text) == asks
+
+
+def test_a_band_that_stays_on_one_note_is_stuck_and_a_drone_is_not():
+    for text, chords, bars in (
+        ("ambient with choir", ("C", "G"), 1.5),
+        ("ambient with choir", ("C", "F", "G", "C"), 3.0),
+        ("ambient with choir", ("C",), np.inf),
+        ("ambient with choir", (), 1.5),
+        ("rock with drums", ("C", "C", "G", "G"), 1.5),
+    ):
+        assert longest_hold(preset(text, chords), 0) == bars, chords
+    band = preset("rock with organ and drums in C major", ("C",))
+    held = chord_wave(("C",), bar=8)
+    one = Heard(0, 0, RATE, held, pad_figures(held, RATE, band, 0))
+    said = complaints(Audition(band, (one,)), 0)
+    assert "stuck for 4.0 bars" in said and any(words.startswith("no drums heard") for words in said)
+
+
+def test_a_pad_far_softer_than_its_neighbours_is_said():
+    wave = chord_wave()
+    three = heard(wave, 0.1 * wave, 0.9 * wave, pads=3)
+    assert three.louder(1) == pytest.approx(-19.5, abs=0.1)
+    assert "20 LU softer than the others" in complaints(three, 1)
+    assert not any("LU" in said for said in complaints(heard(wave, 0.6 * wave, pads=2), 1))
+    assert np.isnan(heard(wave).louder(0))  # nothing to compare with
 
 
 def test_presets_are_compared_pad_by_nearest_pad():
