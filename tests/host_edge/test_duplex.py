@@ -21,7 +21,10 @@ BUSY = sounddevice.PortAudioError("Error opening OutputStream: Device unavailabl
 @pytest.fixture
 def tick() -> Tick:
     layout = Layout(rate=48_000, channels=2, ring=4096, pages=1)
-    return Tick(Looper(48_000, 2, slots=1, slot_seconds=1.0, pool_seconds=2.0, past_seconds=1.0), AudioMemory.made(layout))
+    return Tick(
+        Looper(48_000, 2, slots=1, slot_seconds=1.0, pool_seconds=2.0, past_seconds=1.0),
+        AudioMemory.made(layout),
+    )
 
 
 @pytest.fixture(autouse=True)
