@@ -33,9 +33,13 @@ class Memory:
         self._first = max(self._first, self._end - self._length)
         self._wave[:, np.arange(at_sample, self._end) % self._length] = wave
 
+    def knows(self, end: int, length: int) -> bool:
+        """Whether the `length` samples before `end` are all known."""
+        return self._wave is not None and self._first <= end - length <= end <= self._end
+
     def last(self, end: int, length: int) -> Wave | None:
         """A copy of the `length` samples before `end`; None if they are not all known."""
-        if self._wave is None or not self._first <= end - length <= end <= self._end:
+        if self._wave is None or not self.knows(end, length):
             return None
         found: Wave = self._wave[:, np.arange(end - length, end) % self._length]
         return found

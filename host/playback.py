@@ -64,7 +64,7 @@ class Playback:
 
     def can_hold(self, length: int) -> bool:
         """Whether so many samples were sent without a gap, to be held."""
-        return self._memory.last(self.sent, length + self._seam) is not None
+        return self._memory.knows(self.sent, length + self._seam)
 
     def first_change(self, at_sample: int) -> int:
         """The first sample that a change of the scene at `at_sample` can change, when it does."""

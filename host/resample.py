@@ -8,6 +8,7 @@ going back is free. Knows nothing about streams, epochs or models.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,7 @@ Ints = NDArray[np.int64]
 
 ROLLOFF = 0.93  # middle of the transition band, as a share of the lower Nyquist frequency
 STOP_DB = 85.0  # designed stop-band attenuation
+KEPT_PLANS = 8  # blocks of a client and frames of a model meet in a few ways only
 MAX_PHASES = 2048  # more phases than this are interpolated between these (error below -125 dB)
 
 
@@ -43,7 +45,7 @@ class Resampler:
         taps = (STOP_DB - 8) / (14.36 * transition)
         self.half_width = 0 if source_rate == target_rate else math.ceil(taps / 2)
         self._table = self._design(cutoff) if self.half_width else np.ones((1, 1))
-        self._cached: tuple[tuple[int, int], Ints, Floats] | None = None
+        self._plans: OrderedDict[tuple[int, int], tuple[Ints, Floats]] = OrderedDict()
 
     def ready(self, available: int) -> int:
         """Output samples 0..n-1 that are final when source samples 0..available-1 are known -> n >= 0."""
@@ -93,8 +95,9 @@ class Resampler:
         The index counts from the first source sample that output sample `first` needs.
         """
         key = (first % self._phases, count)
-        if self._cached is not None and self._cached[0] == key:
-            return self._cached[1], self._cached[2]
+        if (known := self._plans.get(key)) is not None:
+            self._plans.move_to_end(key)
+            return known
         position = (np.arange(count, dtype=np.int64) + key[0]) * self._step
         whole, phase = position // self._phases, position % self._phases
         rows = len(self._table) - 1
@@ -107,7 +110,9 @@ class Resampler:
                 self._table[left] * (1 - share)[:, None] + self._table[left + 1] * share[:, None]
             ).T.copy()
         index = (whole - whole[0])[None, :] + np.arange(2 * self.half_width, dtype=np.int64)[:, None]
-        self._cached = (key, index, kernel)
+        self._plans[key] = (index, kernel)
+        if len(self._plans) > KEPT_PLANS:
+            self._plans.popitem(last=False)
         return index, kernel
 
     def _design(self, cutoff: float) -> Floats:

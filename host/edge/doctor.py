@@ -46,6 +46,7 @@ def run(model: str, threads: int, endpoint: str) -> int:
         ("python", check_python),
         ("cores", check_cores),
         ("torch", lambda: check_torch(threads)),
+        ("kernels", check_kernels),
         ("libraries", check_libraries),
         ("presets", check_presets),
         ("model", lambda: check_model(model)),
@@ -106,6 +107,24 @@ def check_torch(threads: int) -> Iterable[Line]:
         yield Line("ok", "torch", found)
 
 
+def check_kernels() -> Iterable[Line]:
+    """The native library, compiled here if it was not; and a GPU, where torch can use one."""
+    import torch
+
+    from descant.model.kernels.build import load
+
+    library = load()
+    if library.handle is not None:
+        yield Line("ok", "kernels", f"native, compiled for this processor: {library.path}")
+    else:
+        found = f"torch's: {library.reason}"
+        yield Line("warn", "kernels", found, "install a C compiler: MusicGen and several sessions run faster")
+    if torch.cuda.is_available():
+        free, whole = torch.cuda.mem_get_info()
+        found = f"{torch.cuda.get_device_name()}, {free / 1e9:.1f} of {whole / 1e9:.1f} GB free"
+        yield Line("ok", "gpu", found + "; large models are tried on it first")
+
+
 def check_libraries() -> Iterable[Line]:
     """What reads files and carries messages."""
     import soundfile
@@ -144,6 +163,7 @@ def check_model(name: str) -> Iterable[Line]:
             f"{choice.kernel}; predicted before loading: {choice.milliseconds[choice.kernel]:.1f} ms "
             f"a guided column of {choice.frame_ms:g} ms, a real-time factor of {choice.factor:.2f} ({tried})"
         )
+        found += f"; the GPU is passed over: {choice.passed_over}" if choice.passed_over else ""
         do = "" if choice.holds else "close other programs, use a smaller model, or render offline"
         yield Line("ok" if choice.holds else "warn", "kernel", found, do)
     began = time.perf_counter()

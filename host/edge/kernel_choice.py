@@ -14,22 +14,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import torch
+from torch import Tensor
 
 from descant.host.edge import machine
 from descant.model import ModelError
 from descant.model.checkpoints import read_spec
 from descant.model.checkpoints.stored import KERNEL_VARIABLE
 from descant.model.kernels.build import default_folder, load
-from descant.model.lm.linear import KERNELS, NATIVE_KERNELS
+from descant.model.lm.linear import DEVICE_KERNELS, KERNELS, NATIVE_KERNELS
 from descant.model.lm.music_lm import MusicLm
 from descant.model.patterns import pattern_of
 from descant.model.spec import LmSpec, ModelSpec
 
 LM_SHARE = 0.8  # of a frame's time: EnCodec's decoder takes an eighth of it, sampling and the wire some more
+ROOM = 1.3  # of what weights and a stream take on a GPU: workspaces and recordings take some, too
+LARGEST_ERROR = 0.02  # of a GPU's logits, against float32; half precision has a tenth of that
 _REPEATS = 7
+_COMPARED = 12  # columns
 _MEASURED_WEIGHTS = 64_000_000  # at most so many are made up to be measured
 _OTHERS = 48_000_000  # bytes read between two measurements: a step finds its weights in no cache
 _TEXT_TOKENS = 16
@@ -37,11 +42,13 @@ _TEXT_TOKENS = 16
 
 class Choice(msgspec.Struct, frozen=True):
     """kernel: the chosen one. milliseconds: of a guided column over a full window, by each kernel that was
-    measured. frame_ms: how long a column lasts. holds: whether the chosen one holds real time."""
+    measured. frame_ms: how long a column lasts. holds: whether the chosen one holds real time.
+    passed_over: why the GPU is not used, where there is one."""
 
     kernel: str
     milliseconds: dict[str, float]
     frame_ms: float
+    passed_over: str = ""
 
     @property
     def factor(self) -> float:
@@ -62,7 +69,7 @@ def choose(name: str, progress: Callable[[str], None] = lambda _: None) -> Choic
     if os.environ.get(KERNEL_VARIABLE) or name == "embedded":
         return None
     spec = read_spec(name)
-    if not isinstance(spec, ModelSpec) or spec.lm.context is not None or torch.cuda.is_available():
+    if not isinstance(spec, ModelSpec) or spec.lm.context is not None:
         return None
     threads = torch.get_num_threads()
     path = default_folder() / "kernel-choices.json"
@@ -81,6 +88,18 @@ def measure(spec: ModelSpec, progress: Callable[[str], None] = lambda _: None) -
     order: tuple[str, ...] = NATIVE_KERNELS if native else KERNELS
     found: dict[str, float] = {}
     lm = _made_up(spec.lm)
+    passed_over = ""
+    if torch.cuda.is_available():
+        device = DEVICE_KERNELS[0]
+        progress(f"measuring {device}")
+        passed_over = _passed_over(lm, spec.lm)
+        if not passed_over:
+            found[device] = _column_ms(lm, spec.lm, device)
+            if (
+                found[device] <= LM_SHARE * frame_ms
+            ):  # as exact as any that holds, and the processor stays free
+                return Choice(device, found, frame_ms)
+            passed_over = f"a column takes it {found[device]:.1f} ms"
     for kernel in order[1:]:  # the exact one reads twice what the next one reads: only where that is quick
         progress(f"measuring {kernel}")
         found[kernel] = _column_ms(lm, spec.lm, kernel)
@@ -92,7 +111,41 @@ def measure(spec: ModelSpec, progress: Callable[[str], None] = lambda _: None) -
         found[order[0]] = _column_ms(lm, spec.lm, order[0])
     holding = [kernel for kernel in order if found.get(kernel, frame_ms) <= LM_SHARE * frame_ms]
     fastest = min(found, key=lambda kernel: found[kernel])
-    return Choice(holding[0] if holding else fastest, found, frame_ms)
+    return Choice(holding[0] if holding else fastest, found, frame_ms, passed_over)
+
+
+def _passed_over(lm: MusicLm, spec: LmSpec) -> str:
+    """Why the GPU is not to be used, or nothing: it is tried on the made-up layers and compared."""
+    free, _ = torch.cuda.mem_get_info()
+    needed = ROOM * bytes_on_device(spec)
+    if needed > free:
+        return f"{needed / 1e9:.1f} GB of its memory are needed, {free / 1e9:.1f} GB are free"
+    try:
+        error = _relative_error(lm, DEVICE_KERNELS[0])
+    except (RuntimeError, ModelError) as failure:  # a driver, or a card, that torch cannot use after all
+        return f"it failed: {str(failure).splitlines()[0][:200]}"
+    return f"its results are off by {error:.1%}" if not error <= LARGEST_ERROR else ""
+
+
+def bytes_on_device(spec: LmSpec) -> int:
+    """What weights and one guided stream's keys and values take in half precision."""
+    layer = (4 * spec.dim + 2 * spec.ffn_dim + (4 * spec.dim if spec.crosses else 0)) * spec.dim
+    heads = spec.n_codebooks * spec.cardinality * spec.dim
+    cache = 2 * 2 * spec.n_layers * spec.dim * (spec.window or 1500)
+    return 2 * (spec.n_layers * layer + heads + cache)
+
+
+@torch.inference_mode()
+def _relative_error(lm: MusicLm, kernel: str) -> float:
+    """How far a kernel's logits are from those in float32, over some columns."""
+    drawn = torch.Generator().manual_seed(1)
+    tokens = torch.randint(0, lm.spec.cardinality, (_COMPARED, 2, lm.spec.n_codebooks), generator=drawn)
+    logits = []
+    for name in ("fp32", kernel):
+        lm.use_kernel(name)
+        state = lm.new_state(2, (lm.spec.context or 0) + _COMPARED)
+        logits.append(torch.stack([cast(Tensor, lm.step(column, None, state)) for column in tokens]))
+    return float((logits[1] - logits[0]).norm() / logits[0].norm())
 
 
 def _made_up(spec: LmSpec) -> MusicLm:
@@ -132,7 +185,14 @@ def _column_ms(lm: MusicLm, spec: LmSpec, kernel: str) -> float:
 def _key(spec: ModelSpec, threads: int) -> str:
     """Changes with the shape, the library, the threads and the processor."""
     library = load()
-    told = (repr(replace(spec, name="")), str(library.path), threads, machine.processor(), torch.__version__)
+    told = (
+        repr(replace(spec, name="")),
+        str(library.path),
+        threads,
+        machine.processor(),
+        torch.__version__,
+        torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+    )
     return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 

@@ -5,25 +5,36 @@ Knows nothing about sessions. Importing this module imports torch.
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from descant.host.edge.kernel_choice import Choice, choose
 from descant.model import MusicModel, load_model, tiny_model
+from descant.model.checkpoints.embedded import default_kernels
+from descant.model.checkpoints.stored import KERNEL_VARIABLE
 from descant.model.lm.linear import is_native
 
 TINY = "tiny"  # random weights in the real classes: for tests, so no help text names it
 
 
-def load_named(name: str) -> MusicModel:
+def load_named(name: str, kernel: str | None = None) -> MusicModel:
     """Thread: engine, or main of a one-shot command. The model of that name: "embedded", a folder, or the id
     of a pulled model, see load_model; ModelError when there is none. Never asks the network. Large models run
-    with the kernel that suits this machine, see kernel_choice."""
+    with the kernel that suits this machine, see kernel_choice, unless one is named."""
     if name == TINY:
         return tiny_model()
-    choice = kernel_for(name)
-    model = load_model(name, None if choice is None else choice.kernel)
+    choice = None if kernel else kernel_for(name)
+    model = load_model(name, kernel if choice is None else choice.kernel)
     _settle_threads(model)
     return model
+
+
+def earlier_kernels(name: str) -> list[str]:
+    """Thread: as load_named. Other kernels that may have played that model here, while they were its own."""
+    if name == "embedded" and not os.environ.get(KERNEL_VARIABLE):
+        return default_kernels()[1:]
+    return []
 
 
 def kernel_for(name: str) -> Choice | None:

@@ -22,6 +22,7 @@ from descant.host.takelog import LogEntry
 from descant.host.takes import Take
 
 Wave = npt.NDArray[np.float32]
+SAME = "the recording bit for bit"
 _STILL = "Its sound is there, whole; nothing was written."
 
 
@@ -33,10 +34,29 @@ def run(folder: Path | None, number: int, out: Path, model: str) -> None:
         entries, known = unpack(store.noted(take.session)) if take.session else ([], False)
         recorded = store.folder / take.file
     how = _how(take, known)
-    wave = _made(take, how, entries, model)
+    name = model or how.model or take.model
+    wave, compared = _as_recorded(take, how, entries, name, recorded)
     with whole_file(out) as part:  # float, as it was recorded: every bit of it
         soundfile.write(part, wave.T, how.hello.sample_rate, format="WAV", subtype="FLOAT")
-    print(f"wrote {out}: {_compared(wave, recorded)}")
+    print(f"wrote {out}: {compared}")
+
+
+def _as_recorded(
+    take: Take, how: Opened, entries: list[LogEntry], name: str, recorded: Path
+) -> tuple[Wave, str]:
+    """Made with the model's kernel of today, or an earlier one if it is that which gives the recording; and
+    how it compares."""
+    apply_threads(how.threads or default_threads())
+    from descant.host.edge.models import earlier_kernels
+
+    first = _made(take, how, entries, name, None)
+    told = _compared(first, recorded)
+    if told != SAME and recorded.is_file():
+        for kernel in earlier_kernels(name):
+            wave = _made(take, how, entries, name, kernel)
+            if _compared(wave, recorded) == SAME:
+                return wave, f"{SAME}, with {kernel}"
+    return first, told
 
 
 def _how(take: Take, known: bool) -> Opened:
@@ -55,7 +75,7 @@ def _how(take: Take, known: bool) -> Opened:
     return unpack_opened(take.events)
 
 
-def _made(take: Take, how: Opened, entries: list[LogEntry], model_name: str) -> Wave:
+def _made(take: Take, how: Opened, entries: list[LogEntry], name: str, kernel: str | None) -> Wave:
     """[C, n] at the rate it was recorded at."""
     console = Console(stderr=True, highlight=False)
     threads = how.threads or default_threads()
@@ -66,7 +86,7 @@ def _made(take: Take, how: Opened, entries: list[LogEntry], model_name: str) -> 
     from descant.host.render import replay
 
     torch.set_num_threads(threads)
-    model = load_named(model_name or how.model or take.model)
+    model = load_named(name, kernel)
     if model.weights_hash != take.weights_hash:
         raise TakeError(
             f"Take {take.number} was played by {take.model} {take.weights_hash[:12]}; this is "
@@ -103,5 +123,5 @@ def _compared(wave: Wave, recorded: Path) -> str:
     differs = int(np.count_nonzero((wave[:, :n] != heard[:n].T).any(axis=0)))
     differs += abs(len(heard) - wave.shape[1])
     if not differs:
-        return "the recording bit for bit"
+        return SAME
     return f"{differs} of {wave.shape[1]} samples differ from the recording"

@@ -45,10 +45,10 @@ def load_model(
 
     name: "embedded", the one that ships; a folder, or a file in it: as transformers saves MusicGen, as
         audiocraft exports it, or as `descant models convert` writes it; or the hub's id of a pulled model.
-    kernel: how its streams compute: fp32, fp16 or int8, see lm/linear.py. None: what the environment variable
-        DESCANT_KERNEL says, else fp16 for the embedded form, the most exact one that leaves real time a wide
-        margin on one core, and fp32 for MusicGen. Streams are the same, sample by sample, under the same
-        kernel only.
+    kernel: how its streams compute, see lm/linear.py. None: what the environment variable DESCANT_KERNEL
+        says, else native-fp16 for the embedded form, whose weights are in half precision anyway, or fp16
+        where the native library is not there yet; and fp32 for MusicGen. Streams are the same, sample by
+        sample, under the same kernel only.
     allow_pickle: whether weights may come as pickles. Those are read weights-only: nothing in them is run.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from torch import Tensor
@@ -30,7 +31,7 @@ from descant.model.checkpoints.musicgen_keys import (
     conditioner_widths,
     legacy_names,
 )
-from descant.model.checkpoints.pulled import find, weights_hash
+from descant.model.checkpoints.pulled import checked_hash, find, weights_hash
 from descant.model.checkpoints.stored import build_lm, kernel_named
 from descant.model.checkpoints.text_files import audiocraft_quantizer, load_clap, load_t5, weight_files
 from descant.model.codec.codec import Codec
@@ -59,6 +60,7 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
     """
     kernel = kernel_named(kernel, "fp32")
     lean = is_native(check_kernel(kernel)) and kernel != "native-fp32"
+    hash_of = cache(checked_hash)  # the language model's files are asked for twice
     with closing(open_audiocraft(folder, allow_pickle)) as files:
         plan, shape, spec = _plan(files, name)
         lm_spec = spec.lm
@@ -70,7 +72,8 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
             ignore += [f"{prefix}output_proj." for prefix in projections]
         ignore += [f"{_CONDITIONERS}{text.name}.quantizer." for text in plan.texts if text.quantized]
         table = legacy_names(audiocraft_table(lm_spec, single), set(files.lm))
-        lm = build_lm(lm_spec, table, files.lm, files.lm.where, ignore, extra, kernel)
+        digest = weights_hash(files.files, hash_of) if is_native(check_kernel(kernel)) else ""
+        lm = build_lm(lm_spec, table, files.lm, files.lm.where, ignore, extra, kernel, digest)
         used = list(files.files)
         codec: Codec
         if files.codec is not None:
@@ -97,7 +100,7 @@ def load_audiocraft(folder: Path, name: str, kernel: str | None, allow_pickle: b
         codec.use_kernel(kernel)
     if plan.stereo:
         codec = StereoCodec(codec).eval()
-    return MusicModel(spec, codec, lm, text, weights_hash(used))
+    return MusicModel(spec, codec, lm, text, weights_hash(used, hash_of))
 
 
 def plan_audiocraft(folder: Path, name: str, allow_pickle: bool = False) -> ModelSpec:

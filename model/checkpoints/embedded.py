@@ -14,12 +14,16 @@ from descant.model.checkpoints.stored import kernel_named
 from descant.model.checkpoints.tensors import file_hash, fill, read_tensors
 from descant.model.codec.tonebank import TonebankCodec, TonebankSpec
 from descant.model.errors import ModelError
+from descant.model.kernels.build import load, ready
 from descant.model.lm.music_lm import MusicLm
 from descant.model.music_model import MusicModel
 from descant.model.spec import ControlSpec, LmSpec, ModelSpec
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "embedded"
-DEFAULT_KERNEL = "fp16"
+QUICK_KERNEL, PLAIN_KERNEL = (
+    "native-fp16",
+    "fp16",
+)  # the weights ship in half precision: both are exact in them
 Spec = TypeVar("Spec", TonebankSpec, LmSpec, ControlSpec)
 
 
@@ -28,7 +32,7 @@ def load_folder(folder: Path, kernel: str | None = None) -> MusicModel:
 
     kernel: see load_model.
     """
-    kernel = kernel_named(kernel, DEFAULT_KERNEL)
+    kernel = kernel_named(kernel, default_kernels()[0])
     config_path, codec_path, lm_path = (
         folder / name for name in ("config.json", "codec.safetensors", "lm.safetensors")
     )
@@ -64,6 +68,16 @@ def load_folder(folder: Path, kernel: str | None = None) -> MusicModel:
     codec.use_kernel(kernel)
     lm.use_kernel(kernel)
     return MusicModel(spec, codec, lm, text, file_hash([config_path, codec_path, lm_path]))
+
+
+def default_kernels() -> list[str]:
+    """What models of this form may run with unless told otherwise, the one they do first.
+
+    Native where the library is there already: nobody waits for a compiler before the first sound.
+    """
+    if ready() and load().handle is not None:
+        return [QUICK_KERNEL, PLAIN_KERNEL]
+    return [PLAIN_KERNEL]
 
 
 def _spec(kind: type[Spec], values: Any, path: Path) -> Spec:

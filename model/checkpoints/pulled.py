@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -107,25 +107,30 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise _damaged(path, f"{type(error).__name__} {error}") from error
 
 
-def weights_hash(paths: Sequence[Path]) -> str:
+def weights_hash(paths: Sequence[Path], hash_of: Callable[[Path], str] | None = None) -> str:
     """sha256 (hex) over the sha256 of each file that is used, in this order.
 
-    Where a file's folder has a manifest, it must be as written down there, else ModelError.
+    hash_of: checked_hash, or one that remembers what it has hashed. Raises ModelError as it does.
     """
     digest = hashlib.sha256()
     for path in paths:
-        manifest = read_manifest(path.parent)
-        known = {file.name: file.sha256 for file in manifest.files} if manifest else {}
-        found = file_hash([path])
-        wanted = known.get(path.name, found)
-        if found != wanted:
-            raise ModelError(
-                f"{path} is not what was pulled: its sha256 is {found[:12]}…, not {wanted[:12]}….",
-                "Nothing was loaded.",
-                "Remove it and pull it again: descant models rm ID, descant models pull ID.",
-            )
-        digest.update(found.encode())
+        digest.update((hash_of or checked_hash)(path).encode())
     return digest.hexdigest()
+
+
+def checked_hash(path: Path) -> str:
+    """sha256 (hex) of a file. Where its folder has a manifest, it must be as written there, or ModelError."""
+    manifest = read_manifest(path.parent)
+    known = {file.name: file.sha256 for file in manifest.files} if manifest else {}
+    found = file_hash([path])
+    wanted = known.get(path.name, found)
+    if found != wanted:
+        raise ModelError(
+            f"{path} is not what was pulled: its sha256 is {found[:12]}…, not {wanted[:12]}….",
+            "Nothing was loaded.",
+            "Remove it and pull it again: descant models rm ID, descant models pull ID.",
+        )
+    return found
 
 
 def _damaged(path: Path, problem: str) -> ModelError:

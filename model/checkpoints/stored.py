@@ -20,8 +20,9 @@ from descant.model.checkpoints.tensors import StoredTensors, check_shapes, shape
 from descant.model.checkpoints.text_files import weight_files
 from descant.model.checkpoints.weights_only import read_pickle
 from descant.model.errors import ModelError
+from descant.model.kernels.device import DeviceWeights
 from descant.model.kernels.native import NativeWeights
-from descant.model.lm.linear import NativeKernel, check_kernel, is_native
+from descant.model.lm.linear import DeviceKernel, NativeKernel, check_kernel, is_device, is_native
 from descant.model.lm.music_lm import MusicLm
 from descant.model.lm.transformer import Layer
 from descant.model.spec import LmSpec
@@ -69,9 +70,9 @@ def build_lm(
     """A frozen language model with the tensors a table takes from a file, all checked before one is read.
 
     ignore: beginnings of names that may be there and are left out. extra: tensors of ours that are in no
-    table. kernel: how its steps run; a native one packs a layer at a time, and full weights are never there
-    all at once. digest: of the files; what a native kernel packs of them is kept, see packed_file.py, but
-    not without a digest. Raises ModelError.
+    table. kernel: how its steps run; a native or GPU one packs a layer at a time, and full weights are never
+    there all at once. digest: of the files; what a native kernel packs of them is kept, see packed_file.py,
+    but not without a digest. Raises ModelError.
     """
     with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes alone: no first weights are drawn
         lm = MusicLm(spec)
@@ -80,7 +81,7 @@ def build_lm(
     known = check_kernel(kernel)
     lm.row_offsets = torch.arange(spec.n_codebooks) * (spec.cardinality + 1)
     lm.eval().requires_grad_(False)
-    if is_native(known):
+    if is_native(known) or is_device(known):
         _pack(lm, known, table, stored, extra or {}, source, digest)
         return lm
     tensors = taken(table, stored) | dict(extra or {})
@@ -93,7 +94,7 @@ def build_lm(
 
 def _pack(
     lm: MusicLm,
-    kernel: NativeKernel,
+    kernel: NativeKernel | DeviceKernel,
     table: Table,
     stored: StoredTensors,
     extra: Mapping[str, Tensor],
@@ -112,9 +113,14 @@ def _pack(
         module.load_state_dict(short, assign=True)
         return module.requires_grad_(False)
 
-    weights = NativeWeights(lm.spec, kernel)
-    key = packed_file.key_of(lm.spec, kernel, digest) if digest else ""
-    ready = bool(key) and packed_file.read(weights, key)
+    weights: NativeWeights | DeviceWeights
+    key, ready = "", False
+    if is_device(kernel):
+        weights = DeviceWeights(lm.spec, kernel)
+    elif is_native(kernel):
+        weights = NativeWeights(lm.spec, kernel)
+        key = packed_file.key_of(lm.spec, kernel, digest) if digest else ""
+        ready = bool(key) and packed_file.read(weights, key)
     for index in range(0 if ready else lm.spec.n_layers):
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             empty = Layer(lm.spec, index + 1)
@@ -127,7 +133,7 @@ def _pack(
             heads = nn.Linear(lm.spec.dim, lm.heads.out_features, bias=False)
         part(heads, "heads.")
         weights.put_head(lm.norm, heads.weight)
-        if key:
+        if key and isinstance(weights, NativeWeights):
             packed_file.write(weights, key)
     small = [name for name in shapes_of(lm) if not name.startswith(("layers.", "heads.", "norm."))]
     for name in small:

@@ -16,9 +16,10 @@ from descant.model.codec.seanet import build_decoder, build_encoder
 from descant.model.codec.stages import Sequence
 from descant.model.codec.streaming import StageDecodeStream, StageEncodeStream, check_codes, check_wave
 from descant.model.errors import ModelError
+from descant.model.kernels.build import load
 from descant.model.kernels.frame import FrameDecoder
 from descant.model.kernels.frame_plan import fits
-from descant.model.lm.linear import check_kernel, is_native
+from descant.model.lm.linear import check_kernel, is_device, is_native
 from descant.model.spec import CodecSpec
 
 
@@ -67,12 +68,12 @@ class Encodec(EncodecParts):
     def use_kernel(self, kernel: str) -> None:
         """How frames are decoded from now on, whole waves too: native kernels in the native library.
 
-        native-fp32 with weights as they are, the other native ones with weights in half precision; torch's
-        kernels on torch, in float32. Streams begun before go on as they were. Raises ModelError if there is
-        no such kernel, here or anywhere.
+        native-fp32 with weights as they are, the other native ones with weights in half precision, and so
+        beside a GPU's where the library is there; torch's kernels on torch, in float32. Streams begun before
+        go on as they were. Raises ModelError if there is no such kernel, here or anywhere.
         """
         known = check_kernel(kernel)
-        if not is_native(known):
+        if not is_native(known) and not (is_device(known) and load().handle is not None):
             self._native = None
         elif fits(self.decoder):
             self._native = FrameDecoder(self.decoder, half=known != "native-fp32")

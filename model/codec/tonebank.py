@@ -18,7 +18,9 @@ from descant.model.codec.quantizer import ResidualVectorQuantizer
 from descant.model.codec.tone_analysis import ToneAnalysis
 from descant.model.codec.tone_synthesis import ToneSynthesis
 from descant.model.codec.wide_linear import WideLinear
-from descant.model.lm.linear import TorchKernel, check_kernel, torch_kernel
+from descant.model.kernels.build import load
+from descant.model.kernels.tones import TonesRunner, fits
+from descant.model.lm.linear import Kernel, check_kernel, is_device, is_native, torch_kernel
 from descant.model.spec import CodecSpec
 
 KERNEL = 7
@@ -132,8 +134,8 @@ class TonebankCodec(nn.Module):
             spec.lowest,
             spec.noise_bands,
         )
-        self._runner: DecoderRunner | None = None
-        self._kernel: TorchKernel = "fp32"
+        self._runner: DecoderRunner | TonesRunner | None = None
+        self._kernel: Kernel = "fp32"
 
     def latent(self, wave: Tensor) -> Tensor:
         """wave [B, 1, T] -> [B, latent_dim, F]: what is quantized."""
@@ -185,19 +187,24 @@ class TonebankCodec(nn.Module):
         stream = self.decode_stream(codes.shape[0])
         return torch.cat([stream.push(codes), stream.flush()], dim=-1)
 
-    def packed(self) -> DecoderRunner:
+    def packed(self) -> DecoderRunner | TonesRunner:
         """The decoder's weights as streams use them, packed when first asked for (and see train)."""
         if self._runner is None:
-            self._runner = DecoderRunner(self.decoder, self.synthesis, self._kernel)
+            kernel = self._kernel
+            if (is_native(kernel) or is_device(kernel)) and fits(self.decoder) and load().handle is not None:
+                self._runner = TonesRunner(self.decoder, self.synthesis, half=kernel != "native-fp32")
+            else:
+                self._runner = DecoderRunner(self.decoder, self.synthesis, torch_kernel(kernel))
         return self._runner
 
     def use_kernel(self, kernel: str) -> None:
-        """How all decoding runs from now on: fp32 (the default) or fp16, see lm/linear.py.
+        """How all decoding runs from now on: fp32 (the default) or fp16, see lm/linear.py, or natively.
 
-        int8 means fp16 here: activations in bfloat16 would round a stream and a whole decode differently.
+        native-fp32 with weights as they are, the other native ones with weights in half precision. int8 means
+        fp16 here: activations in bfloat16 would round a stream and a whole decode differently.
         """
-        chosen = torch_kernel(check_kernel(kernel))
-        self._kernel = "fp16" if chosen == "int8" else chosen
+        known = check_kernel(kernel)
+        self._kernel = "fp16" if known == "int8" else known
         self._runner = None
 
     def train(self, mode: bool = True) -> TonebankCodec:

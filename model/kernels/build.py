@@ -62,6 +62,12 @@ def load(folder: Path | None = None, flags: tuple[str, ...] | None = None) -> Li
         return _loaded[key]
 
 
+def ready(folder: Path | None = None) -> bool:
+    """Whether the library is there already, so that `load` would compile nothing."""
+    where = folder if folder is not None else default_folder()
+    return os.name == "posix" and _place(where, _MACHINES).is_file()
+
+
 def default_folder() -> Path:
     """Where the library is kept unless the caller says otherwise."""
     named = os.environ.get(CACHE_VARIABLE)
@@ -72,8 +78,7 @@ def _load(folder: Path, flags: tuple[str, ...] | None) -> Library:
     if os.name != "posix":
         return Library(None, f"it is built on Linux and macOS, and this is {platform.system()}")
     choices = _MACHINES if flags is None else (flags,)
-    digest = _digest(choices)
-    path = folder / "kernels" / f"step-{digest}.so"
+    path = _place(folder, choices)
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +91,10 @@ def _load(folder: Path, flags: tuple[str, ...] | None) -> Library:
         return Library(ctypes.CDLL(str(path)), "", path)
     except OSError as error:
         return Library(None, f"{path} cannot be loaded: {error}")
+
+
+def _place(folder: Path, choices: tuple[tuple[str, ...], ...]) -> Path:
+    return folder / "kernels" / f"step-{_digest(choices)}.so"
 
 
 def _digest(choices: tuple[tuple[str, ...], ...]) -> str:
@@ -141,3 +150,12 @@ def _run(command: list[str]) -> str:
         return ""
     errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
     return f"{command[0]} failed: {errors[0] if errors else f'exit code {done.returncode}'}"
+
+
+def main() -> None:
+    """Thread: main. Compile it now, so that nothing waits for it later; one line of what came of that."""
+    library = load()
+    there = library.handle is not None
+    print(
+        "native kernels: ready" if there else f"native kernels: none, torch's run instead ({library.reason})"
+    )

@@ -28,9 +28,9 @@ from descant.model.kernels.frame_plan import (
 )
 from descant.model.kernels.pool import release, shared_pool
 from descant.model.lm.kv_cache import huge_zeros
+from descant.model.lm.linear import FP16_MAX
 
 _WHOLE, _HALF = range(2)
-_FP16_MAX = 65504.0
 _ALIGN = 64
 _AHEAD = 4096  # bytes that prefetches may run over the end of the weights
 
@@ -110,7 +110,7 @@ def _pack(plan: FramePlan, half: bool) -> Tensor:
     """All weights and biases in one stretch of memory, in the order in which a frame reads them."""
     sizes = []
     for stage, (weight, bias) in zip(plan.stages, plan.matrices, strict=True):
-        narrow = half and stage.kind != SOUND and bool(weight.abs().max() <= _FP16_MAX)
+        narrow = half and stage.kind != SOUND and bool(weight.abs().max() <= FP16_MAX)
         stage.format = _HALF if narrow else _WHOLE
         sizes.append((_room(weight.numel() * (2 if narrow else 4)), _room(4 * bias.numel())))
     arena = huge_zeros((sum(map(sum, sizes)) + _AHEAD) // 4)

@@ -21,6 +21,7 @@ from descant.model.errors import ModelError
 from descant.model.kernels.build import load
 from descant.model.kernels.pool import release, shared_pool
 from descant.model.lm.kv_cache import Ring, huge_zeros
+from descant.model.lm.linear import FP16_MAX
 from descant.model.lm.step import LmState, TextMemory, other_kernel, position_row, position_table, seen_text
 from descant.model.spec import LmSpec
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 16  # rows of one call
 _LANES = 16
-_FP32, _BF16, _INT8, _INT4 = range(4)
+_FP32, _FP16, _BF16, _INT8, _INT4 = range(5)
 _QKV, _OUT, _CROSS_Q, _CROSS_OUT, _UP, _DOWN, _CROSS_KV, _HEADS = range(8)
 
 
@@ -46,6 +47,7 @@ class Format:
 
 FORMATS: dict[NativeKernel, Format] = {
     "native-fp32": Format(_FP32, _FP32, 16, _FP32),
+    "native-fp16": Format(_FP16, _FP16, 16, _FP16),
     "native-bf16": Format(_BF16, _BF16, 16, _BF16),
     "native-int8": Format(_INT8, _BF16, 64, _BF16),
     "native-int8-kv8": Format(_INT8, _BF16, 64, _INT8),
@@ -368,6 +370,12 @@ class NativeWeights:
     ) -> None:
         """usual: how large each input is expected to be, or None where nothing is known of them."""
         weight = weight.detach().to("cpu", torch.float32).contiguous()
+        if FORMATS[self.kernel].weights == _FP16 and not bool(weight.abs().max() <= FP16_MAX):
+            raise ModelError(
+                f"A weight of this model is beyond {FP16_MAX:.0f}, the largest number in half precision.",
+                "Nothing was loaded.",
+                "Choose another kernel; native-bf16 is as quick and holds any size.",
+            )
         if usual is not None:
             usual = usual.detach().to("cpu", torch.float32).contiguous()
         if order is None:

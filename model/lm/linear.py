@@ -7,9 +7,12 @@ A column is one or two rows, so a step's time is the time to read the weights. K
     int8    1 byte a weight, a scale an output, activations in bfloat16: results within 3 %
 
 Native kernels run a whole column in one call of a library built on this machine (kernels/native.py), with
-weights as fp32, bf16, int8 or int4, keys and values as fp32 (with fp32) or bf16, or with kv8 as bytes, too:
-half of what a long stream reads of what it remembers. What else is linear, in codecs, then runs as fp32 or
-fp16.
+weights as fp32, fp16, bf16, int8 or int4; keys and values as the weights, or, beside bytes, as bf16, or with
+kv8 as bytes, too: half of what a long stream reads of what it remembers. What else is linear, in codecs, then
+runs as fp32 or fp16.
+
+On a GPU a column is recorded once a stream and played again (kernels/device.py): weights, keys and values in
+half precision, sums in float32; what is drawn, and the codec, stay on the processor.
 
 A row's result never depends on the other rows. Where a packed form is missing (another device or build), or a
 weight does not fit it, the fp32 form runs. Microseconds a layer of two rows on one AMD EPYC core (oneDNN's
@@ -36,21 +39,26 @@ from descant.model.errors import ModelError
 
 Linear = Callable[[Tensor], Tensor]
 TorchKernel = Literal["fp32", "fp16", "int8"]
-NativeKernel = Literal["native-fp32", "native-bf16", "native-int8", "native-int8-kv8", "native-int4"]
-Kernel = TorchKernel | NativeKernel
+NativeKernel = Literal[
+    "native-fp32", "native-fp16", "native-bf16", "native-int8", "native-int8-kv8", "native-int4"
+]
+DeviceKernel = Literal["cuda-fp16"]
+Kernel = TorchKernel | NativeKernel | DeviceKernel
 KERNELS: tuple[TorchKernel, ...] = get_args(TorchKernel)
 NATIVE_KERNELS: tuple[NativeKernel, ...] = get_args(NativeKernel)
-_FP16_MAX = 65504.0
+DEVICE_KERNELS: tuple[DeviceKernel, ...] = get_args(DeviceKernel)
+ALL_KERNELS: tuple[Kernel, ...] = (*KERNELS, *NATIVE_KERNELS, *DEVICE_KERNELS)
+FP16_MAX = 65504.0
 _INT8_BLOCK = 32
 
 
 def check_kernel(kernel: str) -> Kernel:
     """The kernel, or ModelError listing those there are."""
-    for known in (*KERNELS, *NATIVE_KERNELS):
+    for known in ALL_KERNELS:
         if kernel == known:
             return known
     raise ModelError(
-        f"There is no kernel {kernel!r}; allowed: {', '.join((*KERNELS, *NATIVE_KERNELS))}.",
+        f"There is no kernel {kernel!r}; allowed: {', '.join(ALL_KERNELS)}.",
         "The model runs as before.",
         "Choose one of these; fp32 runs everywhere.",
     )
@@ -61,8 +69,13 @@ def is_native(kernel: Kernel) -> TypeGuard[NativeKernel]:
     return kernel in NATIVE_KERNELS
 
 
+def is_device(kernel: Kernel) -> TypeGuard[DeviceKernel]:
+    """Whether a kernel runs whole columns on a GPU."""
+    return kernel in DEVICE_KERNELS
+
+
 def torch_kernel(kernel: Kernel) -> TorchKernel:
-    """The kernel of single layers beside a native one: exact for exact, half for narrower weights."""
+    """The kernel of single layers beside a native or GPU one: exact for exact, half for narrower weights."""
     for known in KERNELS:
         if kernel == known:
             return known
@@ -101,7 +114,7 @@ def _fp16(weight: Tensor, bias: Tensor | None) -> Linear:
 
     The older of torch's two doors to it: the newer, quantized.linear_dynamic_fp16, costs 10 us more a call.
     """
-    if not bool(weight.abs().max() <= _FP16_MAX):
+    if not bool(weight.abs().max() <= FP16_MAX):
         raise NotImplementedError("a weight beyond half precision")
     run = torch.fbgemm_linear_fp16_weight_fp32_activation
     with warnings.catch_warnings():

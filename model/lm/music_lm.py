@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from descant.model.errors import ModelError
+from descant.model.kernels.device import DeviceWeights
 from descant.model.kernels.native import MAX_ROWS, NativeWeights
 from descant.model.lm.inputs import LmInputs, check_control_names, prefix_control, stack_controls
-from descant.model.lm.linear import Kernel, check_kernel, is_native, torch_kernel
+from descant.model.lm.linear import Kernel, check_kernel, is_device, is_native, torch_kernel
 from descant.model.lm.positions import rope_table, sinusoidal
 from descant.model.lm.step import LmState, StepRunner, TextMemory, text_memory
 from descant.model.lm.transformer import Layer, band_mask, init_linear
 from descant.model.patterns import pattern_of
 from descant.model.spec import ControlSpec, LmSpec
+
+Runner = StepRunner | NativeWeights | DeviceWeights
 
 
 class MusicLm(nn.Module):
@@ -53,7 +56,7 @@ class MusicLm(nn.Module):
         for layer in (self.control_proj, self.text_proj, *self.prefix_proj.values(), self.heads):
             if isinstance(layer, nn.Linear):
                 init_linear(layer)
-        self._runner: StepRunner | NativeWeights | None = None
+        self._runner: Runner | None = None
         self._kernel: Kernel = "fp32"
         self._packed_only = False  # layers and heads are in the runner and nowhere else
 
@@ -211,7 +214,7 @@ class MusicLm(nn.Module):
             )
         states, _ = self.project_text(text, mask)
         runner, hide = self.packed(), self.spec.text_padding == "masked"
-        if isinstance(runner, NativeWeights):
+        if not isinstance(runner, StepRunner):
             return runner.text_memory(states, mask, bias, hide)
         layers = [layer for layer in self.layers if isinstance(layer, Layer)]
         return text_memory(layers, states, mask, bias, hide)
@@ -318,18 +321,22 @@ class MusicLm(nn.Module):
         products = controls.reshape(-1, weight.shape[0], 1) * weight
         return products.sum(dim=1).view(*controls.shape[:-1], -1)
 
-    def packed(self) -> StepRunner | NativeWeights:
+    def packed(self) -> Runner:
         """The weights as steps use them, packed when first asked for (and see train)."""
         if self._runner is None:
             self._runner = self._pack(self._kernel)
         return self._runner
 
     @torch.inference_mode()
-    def _pack(self, kernel: Kernel) -> StepRunner | NativeWeights:
+    def _pack(self, kernel: Kernel) -> Runner:
         layers = [layer for layer in self.layers if isinstance(layer, Layer)]
-        if not is_native(kernel):
+        weights: NativeWeights | DeviceWeights
+        if is_native(kernel):
+            weights = NativeWeights(self.spec, kernel)
+        elif is_device(kernel):
+            weights = DeviceWeights(self.spec, kernel)
+        else:
             return StepRunner(self.spec, layers, self.norm, self.heads.weight, torch_kernel(kernel))
-        weights = NativeWeights(self.spec, kernel)
         for index, layer in enumerate(layers):
             weights.put_layer(index, layer)
         weights.put_head(self.norm, self.heads.weight)
@@ -345,14 +352,14 @@ class MusicLm(nn.Module):
         """Whether layers and heads were packed when they were loaded, and are not there in full."""
         return self._packed_only
 
-    def use_packed(self, weights: NativeWeights) -> None:
+    def use_packed(self, weights: NativeWeights | DeviceWeights) -> None:
         """Run on these weights for good; layers and heads of this module hold no numbers."""
         self._runner, self._kernel, self._packed_only = weights, weights.kernel, True
 
     def use_kernel(self, kernel: str) -> None:
-        """How steps run from now on: fp32 (the default), fp16, int8 or a native kernel, see linear.py.
+        """How steps run from now on: fp32 (the default), fp16, int8, a native or a GPU kernel, see linear.py.
 
-        Running streams follow, but not from torch's kernels to native ones or back: they are begun again.
+        Running streams follow from one of torch's kernels to another; else they are begun again.
         Raises ModelError if there is no such kernel, here or anywhere, or the full weights are not there; the
         model then runs as before.
         """
@@ -361,7 +368,7 @@ class MusicLm(nn.Module):
             if known != self._kernel:
                 raise self._not_there()
             return
-        self._runner = self._pack(known) if is_native(known) else None
+        self._runner = self._pack(known) if is_native(known) or is_device(known) else None
         self._kernel = known
 
     def _not_there(self) -> ModelError:

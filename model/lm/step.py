@@ -116,7 +116,7 @@ class LmState:
 def other_kernel() -> ModelError:
     """A stream, or a text, met weights packed in another form than those it was begun with."""
     return ModelError(
-        "The kernel was changed between torch's and a native one while a stream was running.",
+        "The kernel was changed between torch's, a native and a GPU's while a stream was running.",
         "Streams begun from now on run with the new one.",
         "Begin the stream again, or change the kernel back.",
     )

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from descant.host.edge.take_store import TakeStore
+from descant.model.kernels.build import ready
 
 pytestmark = pytest.mark.slow
 DESCANT = [sys.executable, "-m", "descant.host.cli"]
@@ -67,6 +68,16 @@ def test_a_performance_becomes_a_take_that_is_found_rated_exported_and_removed(t
     assert not list(folder.glob("*.wav"))
     missing = descant("takes", "show", "1", "--takes", str(folder))
     assert missing.returncode == 1 and missing.stderr.startswith("There is no take 1.")
+
+
+@pytest.mark.skipif(not ready(), reason="no native library, so no other kernel")
+def test_a_take_of_the_time_before_the_native_library_is_made_again_as_it_was(tmp_path, monkeypatch):
+    folder, rendered = tmp_path / "takes", tmp_path / "again.wav"
+    with monkeypatch.context() as before:
+        before.setenv("DESCANT_KERNEL", "fp16")
+        playing(folder, "--seconds", "3").communicate(timeout=120)
+    made = descant("takes", "render", "1", "--out", str(rendered), "--takes", str(folder))
+    assert made.stdout.strip().endswith("the recording bit for bit, with fp16"), made.stdout + made.stderr
 
 
 def test_what_was_recorded_before_a_kill_is_a_take_at_the_next_start(tmp_path):

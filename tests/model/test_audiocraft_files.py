@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from descant.model import ModelError, Sampling, load_model
-from descant.model.checkpoints import convert, load_codec, read_spec
+from descant.model.checkpoints import convert, load_codec, packed_file, read_spec
 from descant.model.checkpoints.audiocraft_config import AudiocraftConfig
 from descant.model.columns import Form
+from descant.model.kernels.build import load
+from descant.model.kernels.native import NativeWeights
 from descant.model.music_model import MusicModel
 from descant.model.patterns import pattern_of
 from tests.model.checkpoint_kit import (
@@ -115,6 +117,21 @@ def test_converted_it_is_the_same_without_pickles(with_t5: None, tmp_path: Path,
     assert after.spec.lm == before.spec.lm
     assert read_spec(str(tmp_path / "converted")) == after.spec
     assert torch.equal(after.generate("slow", seconds=0.1), before.generate("slow", seconds=0.1))
+
+
+@pytest.mark.skipif(load().handle is None, reason=f"no native library: {load().reason}")
+def test_what_a_native_kernel_packs_of_it_is_kept(
+    with_t5: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESCANT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(packed_file, "SMALLEST", 0)
+    folder = save_audiocraft(tmp_path / "audiocraft", make_musicgen())
+    first = load_model(str(folder), "native-fp16", allow_pickle=True)
+    packed: list[bool] = []
+    monkeypatch.setattr(NativeWeights, "put_layer", lambda *_: packed.append(True))  # and packs nothing
+    again = load_model(str(folder), "native-fp16", allow_pickle=True)
+    assert not packed and again.weights_hash == first.weights_hash
+    assert torch.equal(again.generate("slow", seconds=0.1), first.generate("slow", seconds=0.1))
 
 
 def test_half_precision_and_both_spellings(with_t5: None, tmp_path: Path) -> None:

@@ -23,88 +23,25 @@ from descant.model.lm.transformer import Layer
 from descant.model.rows import Rows
 from descant.model.spec import ControlSpec, LmSpec
 from descant.model.work import done
+from tests.model.lm_kit import BEAT, SHAPES, TEXT, K, begin, column, make_inputs, make_lm, step_through
 
-K, TEXT = 3, 12
-BEAT = ControlSpec("beat", 4)
 CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
 RUNS_HERE = (["-march=x86-64-v3"] if "avx2" in CPU else []) + (["-mavxvnni"] if "avx_vnni" in CPU else [])
 # relative error of logits, of the whole and at worst; fp32 absolutely, see test_fp32_...
 TOLERANCES = {
     "native-fp32": 1e-5,
+    "native-fp16": 1.5e-3,
     "native-bf16": 1e-2,
     "native-int8": 2.5e-2,
     "native-int8-kv8": 2.5e-2,
     "native-int4": 0.25,
 }
-SHAPES = {
-    "tiny": {},
-    "odd": {"dim": 36, "n_heads": 2, "ffn_dim": 75, "cardinality": 21},
-    "wide heads": {"dim": 192, "n_heads": 2, "ffn_dim": 200},
-    "rope, context": {"positions": "rope", "context": 7},
-    "no text": {"text_dim": 0},
-    "embedded's": {
-        "dim": 256,
-        "n_heads": 4,
-        "ffn_dim": 1024,
-        "n_layers": 1,
-        "positions": "rope",
-        "context": 20,
-    },
-}
-
-
-def make_lm(seed=0, **changes):
-    torch.manual_seed(seed)
-    fields: dict = {
-        "dim": 64,
-        "n_layers": 2,
-        "n_heads": 4,
-        "ffn_dim": 128,
-        "n_codebooks": K,
-        "cardinality": 20,
-        "delays": (0, 1, 2),
-        "text_dim": TEXT,
-        "controls": (BEAT,),
-    }
-    lm = MusicLm(LmSpec(**{**fields, **changes})).eval()
-    with torch.no_grad():
-        for name, parameter in lm.named_parameters():
-            if "norm" in name:
-                parameter.add_(0.2 * torch.randn_like(parameter))
-    return lm.requires_grad_(False)
-
-
-def make_inputs(lm, rows, length, seed=1):
-    draw = torch.Generator().manual_seed(seed)
-    tokens = torch.randint(0, lm.spec.cardinality + 1, (rows, K, length), generator=draw)
-    controls = {"beat": torch.randn(rows, length, 4, generator=draw)}
-    if not lm.spec.text_dim:
-        return tokens, LmInputs(controls=controls)
-    mask = torch.ones(rows, 6, dtype=torch.bool)
-    mask[0, 4:] = False  # padding
-    mask[1:] = False  # null rows
-    return tokens, LmInputs(torch.randn(rows, 6, TEXT, generator=draw), mask, controls)
-
-
-def begin(lm, rows, capacity, inputs):
-    state = lm.new_state(rows, capacity)
-    if inputs.text is not None:
-        lm.set_text(state, inputs.text, inputs.text_mask)
-    return state
-
-
-def column(inputs, tokens, s):
-    return tokens[:, :, s], inputs.controls["beat"][:, s]
 
 
 def run_through(weights, state, columns):
     found = [weights.run(x, state) for x in columns]
     assert all(logits is not None for logits in found)
     return torch.stack(found)
-
-
-def step_through(lm, state, tokens, inputs, columns):
-    return torch.stack([lm.step(*column(inputs, tokens, s), state) for s in columns], dim=2)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -334,6 +271,7 @@ def test_gelu_and_exp_are_exact_to_single_precision():
     assert power[x < -90].abs().sum() == 0
 
 
+QUICKLY = "-O1"  # compiled in a third of the time; the same sums in the same order
 OTHERS = [pytest.param(flags, marks=pytest.mark.slow) for flags in (("-march=x86-64-v3", "-mavxvnni"), ())]
 
 
@@ -344,8 +282,8 @@ def test_narrower_machines_compute_the_same(flags, tmp_path):
     x = torch.randn(12, 2, 96, generator=torch.Generator().manual_seed(5))
     for kernel in NATIVE_KERNELS:
         found = []
-        for given_flags in (None, flags):
-            weights = NativeWeights(lm.spec, kernel, 2, folder=tmp_path, flags=given_flags)
+        for folder, given_flags in ((None, None), (tmp_path, (*flags, QUICKLY))):
+            weights = NativeWeights(lm.spec, kernel, 2, folder=folder, flags=given_flags)
             for index, layer in enumerate(lm.layers):
                 weights.put_layer(index, layer)
             weights.put_head(lm.norm, lm.heads.weight)
@@ -377,9 +315,9 @@ def test_without_a_compiler_the_reason_is_told_and_the_model_runs_as_before(tmp_
 
 
 def test_the_library_is_built_once_and_importing_builds_nothing(tmp_path):
-    first = build.load(tmp_path)
+    first = build.load(tmp_path, (QUICKLY,))
     assert first.handle is not None and first.path is not None and first.path.parent.parent == tmp_path
-    assert build.load(tmp_path) is first
+    assert build.load(tmp_path, (QUICKLY,)) is first
     assert [path.name for path in (tmp_path / "kernels").iterdir()] == [first.path.name]
     code = "import descant.model.kernels.native, descant.model.kernels.build as b; assert not b._loaded"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PATH": ""})
@@ -406,6 +344,6 @@ def test_weights_take_the_room_their_format_promises():
     n = 16 * 1024 * 1024  # of a layer, cross-attention included
     scales = {kernel: 2 / form.block for kernel, form in FORMATS.items()}
     heads = 8 * 1024 * 1024 * 2
-    for kernel, width in (("native-bf16", 2), ("native-int8", 1), ("native-int4", 0.5)):
+    for kernel, width in (("native-fp16", 2), ("native-bf16", 2), ("native-int8", 1), ("native-int4", 0.5)):
         expected = n * (width + (scales[kernel] if width < 2 else 0)) + heads
         assert math.isclose(NativeWeights(spec, kernel, 1).n_bytes, expected, rel_tol=0.08)

@@ -1,6 +1,6 @@
 // What a head remembers, and one query's look at it.
 //
-// Slots in blocks of 16. As float32 or bfloat16: keys [blocks][head width][16], so that a block's 16 scores are sums of
+// Slots in blocks of 16. As floats, whole or half: keys [blocks][head width][16], so that a block's 16 scores are sums of
 // whole vectors, and values [slots][head width]. As bytes, number / scale + 128 with a scale a slot, for products by
 // fours (see matmul.h): keys [blocks][head width / 4][16][4], values [slots / 4][head width][4]. All is read front to
 // back; queries and chances are then quantised to 15 bits, chances in stretches of 64 slots. The visible slots are a
@@ -17,12 +17,12 @@
 /* Bytes of a head's keys and values: slots and head width whole sixteens. */
 static size_t head_bytes(int format, int slots, int width) {
     size_t n = (size_t)2 * (size_t)slots * (size_t)width;
-    return format == FP32 ? n * 4 : format == BF16 ? n * 2 : n + (size_t)slots * 8;
+    return format == FP32 ? n * 4 : !of_bytes(format) ? n * 2 : n + (size_t)slots * 8;
 }
 
 INLINE vf load_as(int format, const uint8_t *p, size_t at) {
     if (format == FP32) return vf_load((const float *)p + at);
-    return vf_from_bf16((const uint16_t *)p + at);
+    return load_half(format, (const uint16_t *)p + at);
 }
 
 /* Remember a key and a value [width] in a slot. */
@@ -32,9 +32,10 @@ static void remember(int format, uint8_t *head, int slots, int width, int slot, 
         float *keys = (float *)head;
         for (int d = 0; d < width; d++) keys[first + (size_t)d * LANES] = k[d];
         memcpy(keys + half + (size_t)slot * width, v, (size_t)width * 4);
-    } else if (format == BF16) {
+    } else if (!of_bytes(format)) {
         uint16_t *keys = (uint16_t *)head, *values = keys + half + (size_t)slot * width;
-        for (int d = 0; d < width; d++) keys[first + (size_t)d * LANES] = bf16_of(k[d]), values[d] = bf16_of(v[d]);
+        for (int d = 0; d < width; d++)
+            keys[first + (size_t)d * LANES] = half_of(format, k[d]), values[d] = half_of(format, v[d]);
     } else {
         uint8_t *keys = head + (size_t)(slot / LANES * LANES) * width + slot % LANES * 4;
         uint8_t *values = head + half + (size_t)(slot / 4 * 4) * width + slot % 4;
@@ -222,6 +223,7 @@ static void attend(int format, const uint8_t *head, int slots, int width, int be
                    const float *q, float *scores, float *out) {
     switch (format) {
     case FP32: look(FP32, head, slots, width, begin, visible, bias, q, scores, out); break;
+    case FP16: look(FP16, head, slots, width, begin, visible, bias, q, scores, out); break;
     case BF16: look(BF16, head, slots, width, begin, visible, bias, q, scores, out); break;
     default: look_at_bytes(head, slots, width, begin, visible, bias, q, scores, out); break;
     }

@@ -1,6 +1,6 @@
 // Matrices as a step reads them, and their product with a few rows: 16 outputs at a time, one stream of bytes.
 //
-// A tile holds all weights of 16 outputs. fp32 and bf16: [inputs][16]. int8: the scales [blocks][16] (bf16, padded
+// A tile holds all weights of 16 outputs. fp32, fp16 and bf16: [inputs][16]. int8: the scales [blocks][16] (bf16, padded
 // to 64 bytes), then [inputs / 4][16][4] bytes, each weight / scale + 128. int4: the same scales, then
 // [inputs / 8][16][4] bytes, weight / scale + 8: inputs i .. i + 3 in the lower halves, i + 4 .. i + 7 in the upper.
 // A scale belongs to an output and a block of inputs. Activations are quantised by row and block to 15 bits (see
@@ -18,7 +18,7 @@
 
 #include "fours.h"
 
-enum { FP32, BF16, INT8, INT4 };
+enum { FP32, FP16, BF16, INT8, INT4 };
 #define MAX_ROWS 16
 #define GROUP 4            /* rows whose sums stay in registers */
 #define MAX_BLOCK 128
@@ -37,7 +37,7 @@ typedef struct {
 
 /* Rows as products read them; each has room for `width` inputs, of which those beyond the matrix's are zero. */
 typedef struct {
-    float *x;              /* [rows][width], fp32 and bf16 */
+    float *x;              /* [rows][width], formats of floats */
     uint8_t *codes;        /* [rows][width][2]: value = scale * code */
     float *scale;          /* [rows][width / block] */
     int32_t *offset;       /* what a block's sum of products begins with */
@@ -45,16 +45,20 @@ typedef struct {
     int width;
 } Rows;
 
+INLINE int of_bytes(int format) { return format == INT8 || format == INT4; }
+INLINE vf load_half(int format, const uint16_t *p) { return format == FP16 ? vf_from_fp16(p) : vf_from_bf16(p); }
+INLINE uint16_t half_of(int format, float x) { return format == FP16 ? fp16_of(x) : bf16_of(x); }
+
 static int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
 /* The shape of a packed matrix; its data is somewhere else. */
 static Matrix matrix_of(int outs, int ins, int format, int block) {
     Matrix m = {.outs = outs, .ins = ins, .tiles = round_up(outs, LANES) / LANES, .block = block, .format = format};
     m.width = round_up(ins, block);
-    m.exacts = (format == INT8 || format == INT4) && ins >= WIDE ? EXACT : 0;
+    m.exacts = of_bytes(format) && ins >= WIDE ? EXACT : 0;
     size_t weights = (size_t)m.width * LANES;
     size_t beside = (size_t)round_up(m.width / block * LANES * 2, 64) + (size_t)m.exacts * LANES * 2;
-    m.tile_bytes = format == FP32 ? weights * 4 : format == BF16 ? weights * 2
+    m.tile_bytes = format == FP32 ? weights * 4 : !of_bytes(format) ? weights * 2
                    : format == INT8 ? beside + weights : beside + weights / 2;
     return m;
 }
@@ -108,8 +112,8 @@ INLINE void tile_bytes_product(const Matrix *m, const uint8_t *tile, const Rows 
         for (int p = 0; p < PARTS; p++) vf_store(out[r] + p * W, sum[r][p]);
 }
 
-/* The same for fp32 and bf16: sums of even and odd inputs, then both. */
-INLINE void tile_float_product(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows, int n, int narrow,
+/* The same for floats: sums of even and odd inputs, then both. */
+INLINE void tile_float_product(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows, int n, int format,
                                float (*out)[LANES]) {
     const float *x[GROUP];
     vf even[GROUP][PARTS], odd[GROUP][PARTS];
@@ -117,15 +121,15 @@ INLINE void tile_float_product(const Matrix *m, const uint8_t *tile, const Rows 
         x[r] = a->x + (size_t)rows[r] * a->width;
         for (int p = 0; p < PARTS; p++) even[r][p] = odd[r][p] = vf_set(0.0f);
     }
-    const int size = narrow ? 32 : 64;
+    const int size = format == FP32 ? 64 : 32;
     for (int i = 0; i < m->width; i += 2, tile += 2 * size) {
         ask_ahead(tile);
-        if (!narrow) ask_ahead(tile + 64);
+        if (format == FP32) ask_ahead(tile + 64);
         for (int p = 0; p < PARTS; p++) {
             const uint16_t *short_of = (const uint16_t *)tile + p * W;
             const float *whole_of = (const float *)tile + p * W;
-            const vf v = narrow ? vf_from_bf16(short_of) : vf_load(whole_of);
-            const vf w = narrow ? vf_from_bf16(short_of + LANES) : vf_load(whole_of + LANES);
+            const vf v = format == FP32 ? vf_load(whole_of) : load_half(format, short_of);
+            const vf w = format == FP32 ? vf_load(whole_of + LANES) : load_half(format, short_of + LANES);
             for (int r = 0; r < n; r++) {
                 even[r][p] = vf_fma(v, vf_set(x[r][i]), even[r][p]);
                 odd[r][p] = vf_fma(w, vf_set(x[r][i + 1]), odd[r][p]);
@@ -145,9 +149,11 @@ INLINE void tile_float_product(const Matrix *m, const uint8_t *tile, const Rows 
     }
 
 static __attribute__((noinline)) void tile_fp32(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
-                                                int n, float (*out)[LANES]) { BY_ROWS(tile_float_product, 0) }
+                                                int n, float (*out)[LANES]) { BY_ROWS(tile_float_product, FP32) }
+static __attribute__((noinline)) void tile_fp16(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
+                                                int n, float (*out)[LANES]) { BY_ROWS(tile_float_product, FP16) }
 static __attribute__((noinline)) void tile_bf16(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
-                                                int n, float (*out)[LANES]) { BY_ROWS(tile_float_product, 1) }
+                                                int n, float (*out)[LANES]) { BY_ROWS(tile_float_product, BF16) }
 static __attribute__((noinline)) void tile_int8(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
                                                 int n, float (*out)[LANES]) { BY_ROWS(tile_bytes_product, 0) }
 static __attribute__((noinline)) void tile_int4(const Matrix *m, const uint8_t *tile, const Rows *a, const int *rows,
@@ -160,6 +166,7 @@ static void tile_product(const Matrix *m, int tile, const Rows *a, const int *ro
         int some = n - r < GROUP ? n - r : GROUP;
         switch (m->format) {
         case FP32: tile_fp32(m, data, a, rows + r, some, out + r); break;
+        case FP16: tile_fp16(m, data, a, rows + r, some, out + r); break;
         case BF16: tile_bf16(m, data, a, rows + r, some, out + r); break;
         case INT8: tile_int8(m, data, a, rows + r, some, out + r); break;
         default: tile_int4(m, data, a, rows + r, some, out + r); break;
@@ -169,7 +176,7 @@ static void tile_product(const Matrix *m, int tile, const Rows *a, const int *ro
 
 /* Make n numbers (whole blocks, from input `from` on) of row `row` ready for products with matrices as m. */
 static void put_row(const Matrix *m, Rows *a, int row, int from, int n, const float *x) {
-    if (m->format == FP32 || m->format == BF16) {
+    if (!of_bytes(m->format)) {
         memcpy(a->x + (size_t)row * a->width + from, x, (size_t)n * 4);
         return;
     }
@@ -233,19 +240,19 @@ static void pack_matrix(const Matrix *m, const float *weights, int rows, const i
     float block[MAX_BLOCK];
     uint8_t coded[MAX_BLOCK];
     memset(m->data, 0, m->tile_bytes * (size_t)m->tiles);
-    if (m->format == INT8 || m->format == INT4) find_gains(m, weights, rows, usual);
+    if (of_bytes(m->format)) find_gains(m, weights, rows, usual);
     for (int o = 0; o < m->tiles * LANES; o++) {
         uint8_t *tile = m->data + (size_t)(o / LANES) * m->tile_bytes, *w = tile;
         int lane = o % LANES, source = order[o];
-        if (m->format == INT8 || m->format == INT4) w += round_up(m->width / m->block * LANES * 2, 64);
+        if (of_bytes(m->format)) w += round_up(m->width / m->block * LANES * 2, 64);
         for (int b = 0; b < m->width; b += m->block) {
             for (int i = 0; i < m->block; i++)
                 block[i] = source >= 0 && b + i < m->ins ? weights[(size_t)source * m->ins + b + i] : 0.0f;
-            if (m->format == FP32 || m->format == BF16) {
+            if (!of_bytes(m->format)) {
                 for (int i = 0; i < m->block; i++) {
                     size_t at = (size_t)(b + i) * LANES + lane;
                     if (m->format == FP32) ((float *)w)[at] = block[i];
-                    else ((uint16_t *)w)[at] = bf16_of(block[i]);
+                    else ((uint16_t *)w)[at] = half_of(m->format, block[i]);
                 }
                 continue;
             }

@@ -154,7 +154,7 @@ EXPORT Model *descant_new(Pool *pool, const Shape *shape) {
     m->padded = round_up(m->width, LANES);
     m->narrow = round_up(s->dim, s->block > LANES ? s->block : LANES);
     m->deep = round_up(s->inner, s->block > LANES ? s->block : LANES);
-    m->text_format = s->cache_format == FP32 ? FP32 : BF16;
+    m->text_format = of_bytes(s->cache_format) ? BF16 : s->cache_format;
     m->layers = calloc((size_t)s->layers, sizeof(Layer));
     if (!m->layers) return free(m), NULL;
     for (int l = 0; l < s->layers; l++) {

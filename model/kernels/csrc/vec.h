@@ -134,6 +134,17 @@ INLINE vf vf_from_fp16(const uint16_t *p) {
 #endif
 }
 
+INLINE uint16_t fp16_of(float x) { /* to nearest, ties to even; beyond 65504: 65504 */
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    const uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
+    u &= 0x7fffffff;
+    if (u > 0x7f800000) return (uint16_t)(sign | 0x7e00);
+    if (u < 0x38800000) return (uint16_t)(sign | (uint16_t)rintf(fabsf(x) * 0x1p24f)); /* subnormal */
+    if (u > 0x477fe000) u = 0x477fe000;
+    return (uint16_t)(sign | (u + 0xfff + (u >> 13 & 1) - (112u << 23)) >> 13);
+}
+
 /* To the nearest whole number, for |x| < 2^22: the magic number pushes the fraction out of the mantissa. */
 #define MAGIC 12582912.0f
 INLINE vi vi_round(vf x) { return (vi)(x + vf_set(MAGIC)) - (vi)vf_set(MAGIC); }
