@@ -33,7 +33,7 @@ def test_shipped_presets_are_sound(name):
 
 def in_key(text):
     """The pitch classes of the key that a prompt names."""
-    name, scale = re.search(r" in ([A-G](?: sharp| flat)?) (\w+)$", text).groups()
+    name, scale = re.search(r" in ([A-G](?: sharp| flat)?) (\w+)(?: in three)?$", text).groups()
     return {(PITCH_NAMES.index(name) + step) % 12 for step in SCALES[scale]}
 
 
@@ -66,6 +66,7 @@ def test_shipped_prompts_use_the_words_the_model_was_taught(name):
         words = set(re.split(r", | and ", instruments))
         assert start in moods and words <= parts, row.text
         assert tempo is None or int(tempo) == preset.tempo, row.text
+        assert row.text.endswith(" in three") == (preset.numerator == 3), row.text
 
 
 def test_a_slot_may_have_chords_of_its_own():
