@@ -255,9 +255,14 @@ class BridgeClient(Events):
             self._outbox.append(None)
 
     def skip(self, n_samples: int) -> None:
-        """Thread: audio. Time went on while nobody read: what is missed is not heard. It is no leap."""
+        """Thread: audio. Time went on while nobody read: what is missed is not heard. That is a leap only
+        where it should have sounded and had not come yet."""
         self.read_into(np.empty((self.channels, 0), np.float32))
-        self.ring.seek(self.ring.playhead + n_samples)
+        playhead = self.ring.playhead
+        if n_samples <= self.ring.ahead(n_samples) or self._announced.still(playhead, playhead + n_samples):
+            self.ring.seek(playhead + n_samples)
+        else:
+            self.seek(playhead + n_samples)
 
     @property
     def playhead(self) -> int:

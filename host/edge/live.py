@@ -335,7 +335,7 @@ class Live:
         if self._fed is None or abs(self._fed - now) > self._far:
             self._fed = now + self._ahead  # time was corrected, or stood still
             self.client.seek(self._fed)
-        elif self._fed < now:  # we were late, which is no leap: what is played stays known
+        elif self._fed < now:  # we were late, which is mostly no leap: what is played stays known
             self.client.skip(now + self._ahead - self._fed)
             self._fed = now + self._ahead
         while self._fed < now + self._ahead + block:

@@ -114,6 +114,15 @@ def test_a_take_whose_owner_was_late_is_still_made_again_to_the_last_bit(stage, 
     np.testing.assert_array_equal(again, wave)
 
 
+def test_a_take_of_which_something_was_not_made_in_time_is_known_as_such(stage, tmp_path):
+    stage.client.note_on(38)
+    stage.play(0.4)
+    stage.client.skip(60_000)  # farther than was made ahead
+    stage.play(0.2)
+    stage.close()
+    assert not kept(tmp_path / "takes")[2]
+
+
 def test_a_take_that_leapt_in_time_is_known_as_such(stage, tmp_path):
     stage.client.note_on(38)
     stage.play(0.4)

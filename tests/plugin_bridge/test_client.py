@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from descant.plugin_bridge import BridgeClient, WireError, wire
+from descant.plugin_bridge.announced import Announced
 from descant.plugin_bridge.errors import Code
 from tests.plugin_bridge.small_host import Clock, SmallHost, ipc_endpoint, joined, until, voice
 
@@ -421,3 +422,18 @@ def test_with_a_background_thread_audio_is_read_and_events_are_told_from_here(ho
     client.close("done")
     until(lambda: host.of(wire.Goodbye), lambda: host.serve(1))
     assert client.underruns == 0 and not client.note_on(1)
+
+
+def test_what_is_still_is_what_is_announced_as_silence_or_lies_before_all_music():
+    told = Announced()
+    told.moved(0)
+    assert told.still(100, 5_000)
+    told.planned(9_000, "calm jazz")
+    assert told.still(100, 8_999) and not told.still(100, 9_000) and not told.still(9_500, 9_600)
+    told.planned(20_000, "")
+    assert told.still(20_000, 90_000) and not told.still(19_999, 30_000)
+    told.moved(25_000)
+    assert told.still(0, 1_000)
+    told.planned(2_000, "bright pop")
+    told.moved(3_000)
+    assert not told.still(0, 1_000)
