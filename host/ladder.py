@@ -19,6 +19,8 @@ AS_ASKED, EVERY_2, EVERY_4, UNGUIDED, HOLD = range(5)
 SHORT = 0.5  # of the lead beyond the commit window: less and shrinking is one rung down
 GLIMPSE_SECONDS = 0.15  # in which the lead shows how fast it shrinks
 TRIAL_SECONDS = 0.1  # a rung must have so long to show that it helps
+REGROWING_SECONDS = 0.5  # after audio was taken back the lead is short by that, and comes back
+AT_LEAST_LOST = 0.35  # seconds of it a second, at which holding must still be in time then
 FRAME_SECONDS = 0.02  # what the lead may seem to lose or win between two looks
 PLENTY = 0.8
 STALL_SECONDS = 0.06  # between two looks, and half as much again as is usual: more is a stall
@@ -63,6 +65,7 @@ class Ladder:
         self._usual: deque[float] = deque(maxlen=5)  # seconds between looks at which the playhead had moved
         self._forgiven: float | None = None  # when the latest stall was
         self._losing = 0.0  # seconds of lead lost a second, when last seen
+        self._taken_back: float | None = None  # when audio was, last
         self._plenty_since: float | None = None
         self._climbed: float | None = None  # when the latest rung up was taken
 
@@ -74,7 +77,7 @@ class Ladder:
     def restart(self, rung: int) -> None:
         """Go on from that rung at another place of the timeline."""
         self.rung = rung
-        self._before = self._last = self._plenty_since = self._climbed = None
+        self._before = self._last = self._plenty_since = self._climbed = self._taken_back = None
 
     def look(self, now: Look, rungs: Sequence[int]) -> int | None:
         """The rung to go to now, None to stay. rungs: those below AS_ASKED that can help, ascending.
@@ -82,6 +85,8 @@ class Ladder:
         HOLD is not left by itself, for there is always plenty: see `held_enough`.
         """
         before, last, self._last = self._before, self._last, now
+        if before is not None and before.epoch != now.epoch:
+            self._taken_back = now.at
         if before is None or before.epoch != now.epoch or not 0 <= now.at - before.at < 10 * LOOK_SECONDS:
             self._before = now
             self._losing = 0.0
@@ -95,7 +100,7 @@ class Ladder:
         lost = before.ahead - now.ahead - (self._grain if self._grain > BEAT_SECONDS else 0.0)
         if passed >= GLIMPSE_SECONDS:
             self._losing = lost / passed
-        left = now.ahead - now.commit - FRAME_SECONDS  # before it is too late to hold what is playing
+        left = now.ahead - self._needed(now) - FRAME_SECONDS  # before it is too late to hold what is playing
         if lost > 0 and self._losing > 0 and left < self._losing * TRIAL_SECONDS and HOLD in rungs:
             return self._down(HOLD, now)
         if passed < LOOK_SECONDS:
@@ -125,6 +130,17 @@ class Ladder:
     def leave_hold(self, at: float, rungs: Sequence[int]) -> int:
         """Make music again, on the lowest rung that does."""
         return self._to(max((rung for rung in rungs if rung < HOLD), default=AS_ASKED), at)
+
+    def _needed(self, now: Look) -> float:
+        """Seconds that must be made past the playhead for a held bar to begin in time.
+
+        It begins where audio may still change, and up to there music has to be made. Usually all of that is
+        made already. Where it was taken back, as by a knob that is ridden, there is no more than that to begin
+        with: then only as much as is lost on the way, at the speed of now or a bad one.
+        """
+        if self._taken_back is None or not 0 <= now.at - self._taken_back < REGROWING_SECONDS:
+            return now.commit
+        return now.commit * min(1.0, max(AT_LEAST_LOST, self._losing))
 
     @property
     def _grain(self) -> float:

@@ -77,6 +77,32 @@ def test_stalls_that_use_up_the_lead_are_an_overload():
     assert held
 
 
+def test_a_lead_that_was_taken_back_is_not_one_that_was_lost():
+    """A knob is ridden on a machine that is just fast enough, and slower for a moment after each move."""
+    ladder, at, ahead, made = Ladder(), 0.0, 0.4, 0.0
+    for move in range(40):
+        for n in range(60):
+            speed = 0.85 if n < 20 else 1.5
+            at, ahead = at + 0.01, min(0.4, ahead + 0.01 * (speed - 1))
+            assert ladder.look(Look(at, ahead, 0.4, 0.12, move, 0), (HOLD,)) is None, (move, n, ahead)
+        ahead = 0.12  # all that may change is taken back
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.6, 0.8, 0.9])
+def test_what_goes_on_being_lost_after_it_was_taken_back_is_held_in_time(speed):
+    ladder, at, ahead = Ladder(), 0.0, 0.4
+    for _ in range(60):
+        at += 0.01
+        assert ladder.look(Look(at, ahead, 0.4, 0.12, 0, 0), (HOLD,)) is None
+    ahead = 0.14
+    while ladder.look(Look(at, ahead, 0.4, 0.12, 1, 0), (HOLD,)) is None:
+        at, ahead = at + 0.01, ahead - 0.01 * (1 - speed)
+    bar = at + 0.12  # what is held begins where audio may still change; up to there music is made
+    while at + ahead < bar:
+        at, ahead = at + 0.01, ahead - 0.01 * (1 - speed)
+        assert ahead > 0, "silent before the bar that is held"
+
+
 @pytest.mark.parametrize("speeds", [(0.8, 0.9, 0.95, 1.05), (0.9, 0.93, 0.95, 0.97), (0.2, 0.2, 0.2, 0.2)])
 def test_it_goes_down_in_order_and_no_further_than_it_must(speeds):
     ladder = Ladder()
