@@ -135,8 +135,8 @@ class Ladder:
         """Seconds that must be made past the playhead for a held bar to begin in time.
 
         It begins where audio may still change, and up to there music has to be made. Usually all of that is
-        made already. Where it was taken back, as by a knob that is ridden, there is no more than that to begin
-        with: then only as much as is lost on the way, at the speed of now or a bad one.
+        made already. Where it was taken back, as by a knob that is ridden, no more than that is there to
+        begin with: then only as much is needed as is lost on the way, at the speed of now or a bad one.
         """
         if self._taken_back is None or not 0 <= now.at - self._taken_back < REGROWING_SECONDS:
             return now.commit

@@ -38,6 +38,7 @@ class MidiPorts:
         self._outputs: dict[str, Any] = {}
         self._queue = MidiQueue()
         self._looked, self._rest = 0.0, LOOK_SECONDS
+        self._asked_anew, self._anew = 0.0, LOOK_SECONDS  # of a system that shows no ports
         self._probe: Any = None
         self._gone_already: set[str] | None = None  # what the last look missed
 
@@ -55,7 +56,8 @@ class MidiPorts:
         """(names that came, names that went) since the last look; looks once a second.
 
         Where there is no MIDI system at all each look asks every one of them, which takes milliseconds and
-        may print: those looks become rarer, up to one in sixteen seconds.
+        may print: those looks become rarer, up to one in sixteen seconds. So do the questions whether a
+        system that shows no ports has died, while none of its ports is open here: each takes some hundredths.
         """
         seconds = time.monotonic()
         if not now and seconds - self._looked < self._rest:
@@ -69,8 +71,11 @@ class MidiPorts:
         except Exception as error:  # no MIDI system, or it died: rtmidi's own errors, or anything
             self.why, there, outs, self._probe = f"MIDI does not work here ({error})", [], [], None
             self._rest = min(2 * self._rest, RARELY_SECONDS)
-        if not there and self._gone_already is not None:
+        if there:
+            self._anew = LOOK_SECONDS
+        elif self._gone_already is not None and (self._inputs or seconds - self._asked_anew >= self._anew):
             self._forget()  # nothing, twice: perhaps a system that died, of which this one would never know
+            self._asked_anew, self._anew = seconds, min(2 * self._anew, RARELY_SECONDS)
         missing = {name for name in self._inputs if name not in there}
         went = [name for name in self._inputs if name in missing & (self._gone_already or set())]
         self._gone_already = (

@@ -79,7 +79,7 @@ def test_stalls_that_use_up_the_lead_are_an_overload():
 
 def test_a_lead_that_was_taken_back_is_not_one_that_was_lost():
     """A knob is ridden on a machine that is just fast enough, and slower for a moment after each move."""
-    ladder, at, ahead, made = Ladder(), 0.0, 0.4, 0.0
+    ladder, at, ahead = Ladder(), 0.0, 0.4
     for move in range(40):
         for n in range(60):
             speed = 0.85 if n < 20 else 1.5
