@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -57,6 +57,13 @@ class HumTake:
         start = 0 if self.kept else round(math.floor(first / self.bar) * self.bar)
         stop = len(self.wave) if self.kept else round(math.ceil(end / self.bar) * self.bar)
         return wave[start : max(stop, start + 1)]
+
+    def from_its_line(self, notes: Sequence[Note]) -> list[Note]:
+        """Notes of the take, counted from where what is handed in begins."""
+        if self.kept:
+            return list(notes)
+        skipped = math.floor(self.span[0] / self.bar) * float(self.bar) / self.rate
+        return [replace(note, start=note.start - skipped) for note in notes]
 
     def again(self, index: int, wave: Wave) -> HumTake:
         """The take with another sound [bar] in one of its bars, counted from 0, joined without a click."""

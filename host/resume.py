@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from descant.host.ear import Ears
 from descant.host.errors import SessionError
 from descant.host.events import SessionHello
+from descant.host.lines import Wish
 from descant.host.pads import Pads
 from descant.host.preset import Preset, find_preset
 from descant.host.schedule import Cue, Edit, Scene
-from descant.host.score import Wish
 from descant.host.session import Session
 from descant.host.transport import Timeline
 from descant.host.voice import GUIDED, MAX_REWIND

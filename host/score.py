@@ -7,10 +7,10 @@ the first changeable sample at each. Positions are samples at the client's rate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 
+from descant.host.captures import Captures
 from descant.host.chords import HeldNotes
-from descant.host.ear import Codes, Ears
+from descant.host.ear import Ears
 from descant.host.errors import EventError
 from descant.host.events import (
     Bend,
@@ -29,50 +29,17 @@ from descant.host.events import (
     Sync,
     TransportEvent,
 )
-from descant.host.hum import Chroma, ClipReader, melody_on_grid
 from descant.host.ladder import HOLD
+from descant.host.lines import CUT_FADE_MS, START_FADE_MS, STOP_FADE_MS, Lines, Outcome, Planned, Wish
 from descant.host.pads import CHOICES, Pads
-from descant.host.preset import Preset, PromptSlot, find_preset
-from descant.host.schedule import SAMPLED, Cue, Scene, Schedule, field_of, rows_of
+from descant.host.preset import Preset, find_preset
+from descant.host.schedule import SAMPLED, Cue, Schedule, field_of, rows_of
 from descant.host.takelog import Ease, Restart
 from descant.host.transport import Timeline
 from descant.host.trigger import ChordNote, SetParameter, Silence, StartSlot, action_of
 from descant.model import CodecSpec
 
 WHOLE = ("top_k", "guidance_every")  # parameters without fractions
-KEPT_STRETCHES = 16  # of the transport's past, for a client that goes back
-START_FADE_MS = 3.0  # music out of silence
-CUT_FADE_MS = 5.0
-STOP_FADE_MS = 50.0
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A trigger that waits for its line, kept so that it finds its new line when the transport jumps."""
-
-    slot: int
-    at_sample: int
-    line: int
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What comes, from which sample and bar on; text is empty for silence."""
-
-    line: int
-    bar: float
-    text: str
-
-
-@dataclass
-class Outcome:
-    """What an event led to. at_once: where a change begins that waits for no line. restart: where all begins
-    anew.
-    """
-
-    planned: list[Planned] = field(default_factory=list)
-    at_once: int | None = None
-    restart: int | None = None
 
 
 class Score:
@@ -90,17 +57,25 @@ class Score:
         ears: Ears,
     ) -> None:
         self.presets = presets
-        self.pads = Pads(find_preset(presets, preset))
-        self.timeline = Timeline.internal(
-            rate, self.preset.tempo, self.preset.numerator, self.preset.denominator
-        )
-        self.schedule = Schedule(Scene(self.timeline).sampled(self.preset.sampling))
-        self._rate = rate
         self._frame = -(-codec.hop_length * rate // codec.sample_rate)  # samples in a frame, rounded up
-        self._frame_rate = codec.frame_rate
-        self._clips, self._music = ClipReader(ears.melody), ClipReader(ears.music)
+        self._lines = Lines(rate, self._frame, find_preset(presets, preset))
+        self._captures = Captures(ears, self._lines, codec.frame_rate)
         self._held = HeldNotes()
-        self._wishes: list[Wish] = []
+
+    @property
+    def pads(self) -> Pads:
+        """What pads and keys hold."""
+        return self._lines.pads
+
+    @property
+    def timeline(self) -> Timeline:
+        """Where beats and bars are."""
+        return self._lines.timeline
+
+    @property
+    def schedule(self) -> Schedule:
+        """What was decided."""
+        return self._lines.schedule
 
     @property
     def preset(self) -> Preset:
@@ -125,7 +100,7 @@ class Score:
         """
         match event:
             case TransportEvent():
-                return Outcome(self._follow(event, changeable))
+                return Outcome(self._lines.follow(event, changeable))
             case Prompt():
                 return self._new_words(event, changeable)
             case KeyPrompt():
@@ -139,7 +114,7 @@ class Score:
             case PresetChange():
                 return self._change_preset(event, changeable)
             case Capture():
-                return Outcome(self._captured(event, changeable))
+                return Outcome(self._captures.take(event, changeable))
             case Restart():
                 at = max(event.at_sample, changeable)
                 self.schedule.cue(Cue(at, "start", self.samples(START_FADE_MS), 0, by_trigger=False))
@@ -152,7 +127,7 @@ class Score:
         at = max(event.at_sample, changeable)
         match action_of(event, self.preset, self.pads.keys):
             case StartSlot(slot):
-                return self._start(slot, event.at_sample, changeable)
+                return self._lines.start(slot, event.at_sample, changeable)
             case SetParameter(name, value):
                 at = self._set_on_grid(at)
                 self._set_parameter(name, value, at, late=changeable > event.at_sample)
@@ -166,7 +141,7 @@ class Score:
                 if let_go:
                     for boundary, chord in self._held.let_go(at, self._frame, changeable):
                         self.schedule.edit(boundary, "chords", chord)
-                return Outcome(self._stop(at, self.samples(STOP_FADE_MS)))
+                return Outcome(self._lines.stop(at, self.samples(STOP_FADE_MS)))
             case None:
                 return Outcome()
 
@@ -179,61 +154,35 @@ class Score:
         except EventError:
             return False
 
-    def forget_wishes(self) -> None:
-        """Triggers that wait for their line no longer do."""
-        self._wishes.clear()
-
     @property
     def wishes(self) -> tuple[Wish, ...]:
         """Triggers that wait for their line, or did of late."""
-        return tuple(self._wishes)
+        return tuple(self._lines.wishes)
 
-    def take_wishes(self, wishes: list[Wish]) -> None:
-        """Take over what waited in a lost engine; its edits and cues are in the schedule already."""
-        self._wishes = list(wishes)
+    def forget_wishes(self) -> None:
+        """Triggers that wait for their line no longer do."""
+        self._lines.wishes.clear()
+
+    def take_over(self, pads: Pads, timeline: Timeline, schedule: Schedule, wishes: list[Wish]) -> None:
+        """Go on from what a lost engine had decided; the edits and cues of what waits are in the schedule."""
+        lines = self._lines
+        lines.pads, lines.timeline, lines.schedule, lines.wishes = pads, timeline, schedule, list(wishes)
 
     def prune(self, before: int) -> None:
         """Forget what held before a sample."""
-        self.schedule.forget(before)
-        self.timeline = self.timeline.pruned(before, KEPT_STRETCHES)
+        self._lines.prune(before)
 
     def jump(self, to: int, decided: int, changeable: int) -> list[Planned]:
         """The client goes on at sample `to`, where `changeable` is the first sample that can change.
 
-        decided: the first that could change where it was. What plays, and what was wanted as soon as can be,
-        goes on at the new place; what waits for its line finds a new one; what was told for later samples
-        keeps its place.
+        decided: the first that could change where it was.
         """
-        moved = changeable - decided
-        old, wishes = self.schedule, self._wishes
-        scene = {field.name: getattr(old.base, field.name) for field in fields(Scene)}
-        later = []
-        for edit in old.edits:
-            on_grid = decided + 2 * self._frame  # numbers wait so long for their place on it
-            reached = edit.late or edit.at_sample <= (decided if edit.by_trigger else max(on_grid, to))
-            if reached or edit.field == "melody":
-                scene[edit.field] = edit.value
-            elif not (edit.by_trigger or edit.field == "timeline"):
-                later.append(edit)
-        scene["falls_from"] += moved
         self._held.moved_to(to)
-        self._wishes = []
-        self.schedule = Schedule(Scene(**{**scene, "timeline": self.timeline}))
-        self.schedule.known_from = to
-        for edit in later:
-            self.schedule.edit(max(edit.at_sample, changeable), edit.field, edit.value)
-        if old.sounding(decided):
-            self.schedule.cue(Cue(changeable, "start", self.samples(START_FADE_MS), 0, by_trigger=False))
-        planned: list[Planned] = []
-        for wish in wishes:
-            if wish.line > decided and self.pads.holds(wish.slot):
-                at = to if wish.at_sample <= decided else max(to, wish.at_sample)
-                planned += self._start(wish.slot, at, changeable).planned
-        return planned
+        return self._lines.leap(to, decided, changeable)
 
     def samples(self, ms: float) -> int:
         """A time in ms as samples, at least 1."""
-        return max(1, round(self._rate * ms / 1000))
+        return self._lines.samples(ms)
 
     def _set_parameter(self, name: str, value: float, at: int, late: bool) -> None:
         if name in CHOICES:
@@ -248,35 +197,8 @@ class Score:
         """The first place on the grid of continuous numbers, not before a sample: two frames wide, so that a
         ride of a controller costs few rewinds.
         """
-        grid = 2 * self._frame
+        grid = self._lines.grid
         return -(-earliest // grid) * grid
-
-    def _start(self, slot: int, at_sample: int, changeable: int) -> Outcome:
-        """A trigger: on its line, by its transition; it takes back what earlier triggers wanted there or
-        later.
-        """
-        row = self.pads.row(slot)
-        quantise = self.pads.quantise(row)
-        earliest = max(at_sample, changeable)
-        schedule = self.schedule
-        if not schedule.sounding(earliest) and schedule.cue_after(earliest) is None:
-            self._set_timeline(self.timeline.restarted(earliest), changeable)
-        line = self._free_line(self.timeline.line(earliest, quantise), quantise)
-        schedule.take_back_triggers(line)
-        self._wishes = [wish for wish in self._wishes if changeable <= wish.line < line]
-        self._wishes.append(Wish(slot, at_sample, line))
-        if row.stop:
-            return Outcome(self._stop(line, self.samples(self._fade_ms(row, STOP_FADE_MS))))
-        if not schedule.sounding(line):
-            schedule.cue(Cue(line, "start", self.samples(START_FADE_MS), 0))
-        elif schedule.holding(line) or self.pads.transition(row) != "morph":
-            fade = self.samples(self._fade_ms(row, CUT_FADE_MS))
-            schedule.cue(Cue(line, "start", fade, fade))
-        schedule.edit(line, "text", self.pads.words(slot), by_trigger=True)
-        if schedule.scene(line).guidance_fall:
-            schedule.edit(line, "falls_from", line, by_trigger=True)
-        schedule.edit(line, "progression", self.pads.progression_of(slot), by_trigger=True)
-        return Outcome([self._plan(line, self.pads.words(slot))], line if quantise == "off" else None)
 
     def _remix(self, at: int, late: bool = False) -> None:
         """The mix of the pads from a sample on, where it is another one."""
@@ -294,49 +216,15 @@ class Score:
             self.schedule.cue(Cue(at, "start", fade, fade, by_trigger=False))
         self.schedule.edit(at, "eased", rung)
 
-    def _stop(self, at: int, fade: int) -> list[Planned]:
-        self.schedule.take_back_triggers(at)
-        if not self.schedule.sounding(at):
-            return []
-        self.schedule.cue(Cue(at, "stop", 0, fade))
-        return [self._plan(at, "")]
-
-    def _follow(self, event: TransportEvent, changeable: int) -> list[Planned]:
-        timeline, jumped = self.timeline.followed(event)
-        if timeline is self.timeline:
-            return []
-        self._set_timeline(timeline, changeable)
-        if not jumped:
-            return []
-        outputs: list[Planned] = []
-        waiting = [wish for wish in self._wishes if wish.line >= changeable]
-        if waiting:
-            self.schedule.take_back_triggers(changeable)
-            self._wishes = []
-        for wish in waiting:
-            outputs += self._start(wish.slot, wish.at_sample, changeable).planned
-        return outputs
-
-    def _set_timeline(self, timeline: Timeline, changeable: int) -> None:
-        """Beats from `timeline` on; it knows the past too, so it may hold earlier than it was told."""
-        if timeline is self.timeline:
-            return
-        self.timeline = timeline
-        grid = 2 * self._frame
-        newest = timeline.grids[-1].at_sample
-        at = max(newest // grid * grid, -(-changeable // grid) * grid)
-        self.schedule.drop_edits("timeline", at)
-        self.schedule.edit(at, "timeline", timeline)
-
     def _new_words(self, event: Prompt, changeable: int) -> Outcome:
         self.pads.reword(event)
         self._remix(max(event.at_sample, changeable))
-        return self._start(event.slot, event.at_sample, changeable)
+        return self._lines.start(event.slot, event.at_sample, changeable)
 
     def _change_preset(self, event: PresetChange, changeable: int) -> Outcome:
         preset = find_preset(self.presets, event.name)
         self.pads.change(preset)
-        self._wishes = []
+        self.forget_wishes()
         at = max(event.at_sample, changeable)
         self._remix(at)
         for name in SAMPLED:
@@ -347,68 +235,5 @@ class Score:
             tempo = TransportEvent(
                 at, preset.tempo, float(beats), preset.numerator, preset.denominator, False
             )
-            self._set_timeline(self.timeline.followed(tempo)[0], changeable)
+            self._lines.set_timeline(self.timeline.followed(tempo)[0], changeable)
         return Outcome()
-
-    def _captured(self, event: Capture, changeable: int) -> list[Planned]:
-        if event.role == "live":
-            if (codes := self._music.add(event)) is None:
-                return []
-            self._music.forget(event.clip_id)
-            return self._go_on_from(codes, event.at_sample, changeable)
-        chroma = self._clips.add(event)
-        if chroma is None:
-            return []
-        started = self._clips.started_at(event.clip_id)
-        self._clips.forget(event.clip_id)
-        return self._hummed(chroma, started, event.at_sample, changeable)
-
-    def _go_on_from(self, codes: Codes, at_sample: int, changeable: int) -> list[Planned]:
-        """From the next bar on music goes on from other music; words stay, or are the first pad's."""
-        outputs = self._begun(at_sample, changeable)
-        if outputs:
-            line = outputs[-1].line
-        else:
-            line = self._free_line(self.timeline.line(max(at_sample, changeable), "bar"), "bar")
-            self.schedule.take_back_triggers(line)
-            self._wishes = [wish for wish in self._wishes if wish.line < line]
-        fade = self.samples(CUT_FADE_MS)
-        self.schedule.cue(Cue(line, "start", fade, fade, prompt=codes.tobytes()))
-        seconds = codes.shape[1] / self._frame_rate
-        return [*outputs, self._plan(line, f"{self._words(line)} (going on from {seconds:.1f} s)")]
-
-    def _begun(self, at_sample: int, changeable: int) -> list[Planned]:
-        """The preset's first prompt, started where nothing plays or is about to."""
-        earliest = max(at_sample, changeable)
-        if self.schedule.sounding(earliest) or self.schedule.cue_after(earliest) is not None:
-            return []
-        first = next((slot for slot, row in enumerate(self.preset.prompts) if not row.stop), None)
-        return [] if first is None else self._start(first, at_sample, changeable).planned
-
-    def _words(self, line: int) -> str:
-        return self.schedule.scene(line).text or "music"
-
-    def _free_line(self, line: int, quantise: str) -> int:
-        """A line at which no fade is under way: one is never cut short."""
-        before = self.schedule.cue_before(line - 1)
-        return (
-            line if before is None or before.settled <= line else self.timeline.line(before.settled, quantise)
-        )
-
-    def _hummed(self, chroma: Chroma, started: int, at_sample: int, changeable: int) -> list[Planned]:
-        """A melody from the next bar (or now) on; where nothing plays, the preset's first prompt plays it."""
-        earliest = max(at_sample, changeable)
-        outputs = self._begun(at_sample, changeable)
-        line = self.timeline.line(earliest, "bar" if self.preset.hum == "bar" else "off")
-        captured_at = started if self.preset.hum_align == "grid" else None
-        melody = melody_on_grid(chroma, self._frame_rate, self.timeline.at(line), line, captured_at)
-        self.schedule.drop_edits("melody", line)
-        self.schedule.edit(line, "melody", melody)
-        bars = melody.beats / self.timeline.at(line).bar_beats
-        return [*outputs, self._plan(line, f"hummed melody, {bars} bar{'' if bars == 1 else 's'}")]
-
-    def _plan(self, line: int, text: str) -> Planned:
-        return Planned(line, float(self.timeline.bar_at(line)), text)
-
-    def _fade_ms(self, row: PromptSlot, otherwise: float) -> float:
-        return self.preset.fade_ms if self.pads.transition(row) == "fade" else otherwise

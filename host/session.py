@@ -30,6 +30,7 @@ from descant.host.events import (
     SyncedOut,
 )
 from descant.host.lacking import Lacking, controls_named
+from descant.host.lines import START_FADE_MS, Planned, Wish
 from descant.host.meters import Meters
 from descant.host.pacing import Pacing
 from descant.host.pads import Pads
@@ -37,7 +38,7 @@ from descant.host.playback import Playback
 from descant.host.preset import Preset
 from descant.host.recount import Teller
 from descant.host.schedule import Cue, Edit, Scene, Schedule
-from descant.host.score import START_FADE_MS, Planned, Score, Wish
+from descant.host.score import Score
 from descant.host.takelog import Ease, LogEntry, Restart, TakeLog
 from descant.host.transport import Timeline
 from descant.model import Generator, MusicModel
@@ -252,21 +253,20 @@ class Session:
     ) -> None:
         """Take over what a lost engine had decided; a stream that sounded at `sent` goes on from there."""
         score = self.score
-        score.pads, score.timeline = pads, timeline
+        schedule = Schedule(base)
+        score.take_over(pads, timeline, schedule, wishes)
         self._notes = []  # the client has read them
         self.lacking.note(controls_named(score.preset), 0)
         self._fallback(0)
         self.playback.rows = score.guidance_rows
-        score.schedule = Schedule(base)
         for edit in edits:
-            score.schedule.edit(edit.at_sample, edit.field, edit.value, edit.by_trigger)
+            schedule.edit(edit.at_sample, edit.field, edit.value, edit.by_trigger)
         for cue in cues:
-            score.schedule.cue(cue)
-        if score.schedule.sounding(sent):
-            score.schedule.cue(Cue(sent, "start", score.samples(START_FADE_MS), 0, by_trigger=False))
-        score.take_wishes(wishes)
-        self.easing.go_on(score.schedule.scene(sent).eased)
-        self.playback.resume(score.schedule, sent, epoch, stream)
+            schedule.cue(cue)
+        if schedule.sounding(sent):
+            schedule.cue(Cue(sent, "start", score.samples(START_FADE_MS), 0, by_trigger=False))
+        self.easing.go_on(schedule.scene(sent).eased)
+        self.playback.resume(schedule, sent, epoch, stream)
         self._resumed = self._unheard = True
         self.log.complete = False
 

@@ -17,7 +17,8 @@ from rich.markup import escape
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
-from descant.host.edge.hummer import Hummer, classes_played
+from descant.host.edge.hummer import Hummer
+from descant.host.edge.key_played import classes_played
 from descant.host.edge.keys import bridge_curve
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.midi_clock import MidiClock

@@ -20,7 +20,8 @@ from descant.host.edge.audio_device import list_devices
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.controller_files import load_profiles
 from descant.host.edge.host_keeper import HostKeeper
-from descant.host.edge.hummer import Hummer, classes_played
+from descant.host.edge.hummer import Hummer
+from descant.host.edge.key_played import classes_played
 from descant.host.edge.keys import bridge_curve
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.loop_outlines import LoopOutlines

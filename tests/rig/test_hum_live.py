@@ -8,7 +8,8 @@ import pytest
 from descant.host.controller import Do
 from descant.host.edge.audio_server import AudioServer
 from descant.host.edge.host_keeper import HostKeeper
-from descant.host.edge.hummer import Hummer, classes_played
+from descant.host.edge.hummer import Hummer
+from descant.host.edge.key_played import classes_played
 from descant.host.edge.live import Live, live_start
 from descant.host.edge.midi_ports import MidiPorts
 from descant.host.edge.preset_files import choose_preset
@@ -83,32 +84,34 @@ def test_a_hum_is_recorded_against_the_click_read_mended_handed_in_and_followed(
     live.do(Do("hum arm"))
     assert hummer.view(live._now(), live.timeline).state == "counting"
     until(lambda: audio.memory.levels[1, 0, 1] > 0.05, "the click")
-    until(lambda: live._now() >= hummer._start - 600, "the bar line")
+    until(lambda: live._now() >= hummer._recording.start - 600, "the bar line")
     singer.sing(0)
-    until(lambda: hummer.state == "recording" and len(hummer.trace) > 10, "a trace while it is hummed")
+    until(
+        lambda: hummer.state == "recording" and len(hummer.reading.trace) > 10, "a trace while it is hummed"
+    )
     assert hummer.view(live._now(), live.timeline).bar >= 1
     until(lambda: hummer.state == "ready", "the take")
-    keys = [note.key for note in hummer.notes]
+    keys = [note.key for note in hummer.reading.notes]
     assert alike(keys, [60, 62, 64, 67] * 2) >= 6, (keys, said)
     off = [note.start - (a + 2 * b) for note, (b, a) in zip(
-        hummer.notes, [(b, a) for b in range(2) for a, _, _ in NOTES])]  # fmt: skip
+        hummer.reading.notes, [(b, a) for b in range(2) for a, _, _ in NOTES])]  # fmt: skip
     print(f"notes lie {1000 * np.mean(off):.0f} ms from where they were hummed, at most "
           f"{1000 * np.abs(off).max():.0f}; in {hummer.view(0, live.timeline).key}")  # fmt: skip
-    assert hummer.take.bars == 2 and hummer.take.at == hummer._start
-    assert {note.key % 12 for note in hummer.notes} <= set(hummer._snapped_to().classes)
+    assert hummer.take.bars == 2 and hummer.take.at == hummer._recording.start
+    assert {note.key % 12 for note in hummer.reading.notes} <= set(hummer.reading.moved_to.classes)
     until(lambda: any("The hum is take" in line for line in said), "a take that is kept")
     with TakeStore(folder / "takes") as store:
         (take,) = store.find()
         assert take.tempo == TEMPO and take.key and take.seconds > 3 and "hum" in take.name
     live.do(Do("hum listen"))
-    assert hummer._playing is not None
+    assert hummer._aside.playing
     first = hummer.take.wave.copy()
     live.do(Do("hum redo 2"))
-    until(lambda: live._now() >= hummer._start - 600, "the bar line")
+    until(lambda: live._now() >= hummer._recording.start - 600, "the bar line")
     singer.sing(1)
     until(lambda: hummer.state == "ready", "the bar again")
     np.testing.assert_array_equal(hummer.take.wave[: round(hummer.take.bar)], first[: round(hummer.take.bar)])
-    again = [note.key for note in hummer.notes]
+    again = [note.key for note in hummer.reading.notes]
     assert alike(again, [60, 62, 64, 67, 55, 55]) >= 4 and 55 in again, again
     live.do(Do("hum generate"))
     until(lambda: any("hummed melody" in line for line in said), "word of the melody")
@@ -126,7 +129,7 @@ def test_what_was_just_hummed_becomes_a_take_and_a_bad_microphone_is_said(playin
     until(lambda: live._now() > began + 3 * 48000, "its end")
     live.do(Do("hum last"))
     until(lambda: hummer.state == "ready", "the take")
-    assert {note.key for note in hummer.notes} == {55}
+    assert {note.key for note in hummer.reading.notes} == {55}
     assert live.timeline.line(hummer.take.at, "bar") == hummer.take.at
     until(lambda: audio.memory.quiet > 48000, "silence")
     live.do(Do("hum arm"))
