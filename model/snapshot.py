@@ -6,9 +6,9 @@ Knows nothing about how streams run. The KV cache does not travel: the latest co
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +22,9 @@ from descant.model.patterns import pattern_of
 from descant.model.sampling import Sampling
 from descant.model.spec import ModelSpec
 
-FORMAT = 2
+Entry = TypeVar("Entry", bound=Sequence[Any])
+FORMAT = 3
+READABLE = (2, FORMAT)  # before 3 each text had states of its own
 _SHORT = 2**15 - 1  # the largest code that two bytes hold
 _NUMBERS = (
     *("weights_hash", "seed", "rows", "position", "pushed", "skip", "origin", "since", "first_column"),
@@ -121,7 +123,10 @@ class Snapshot:
             )
 
     def to_bytes(self) -> bytes:
-        """The snapshot as one safetensors file (no pickle); some tens of KB."""
+        """The snapshot as one safetensors file (no pickle); some tens of KB.
+
+        Blends of the same prompts, as a point that moves on a plane gives by the dozen, share their states.
+        """
         short = all(not codes.numel() or codes.max() <= _SHORT for codes in self.codes)
         narrow = torch.int16 if short else torch.int32  # large codebooks have longer names
         tensors = {
@@ -131,16 +136,28 @@ class Snapshot:
         }
         tensors.update(self.codec_tensors)
         texts: list[Any] = []
-        for i, (frame, text) in enumerate(self.texts):
-            if isinstance(text, TextStates):
-                tensors[f"text.{i}"] = text.states
-                if text.weights is not None:
-                    tensors[f"weights.{i}"] = text.weights
-            texts.append([frame, text if not isinstance(text, TextStates) else {"states": i}])
+        blends: list[tuple[Tensor, list[Tensor]]] = []  # states, and the weights of each text of these
+        for frame, text in _from(self.texts, self.base):
+            if not isinstance(text, TextStates):
+                texts.append([frame, text])
+                continue
+            number = next((n for n, (states, _) in enumerate(blends) if _same(states, text.states)), None)
+            if number is None:
+                number = len(blends)
+                blends.append((text.states, []))
+            weights = blends[number][1]
+            row = None if text.weights is None else len(weights)
+            if text.weights is not None:
+                weights.append(text.weights)
+            texts.append([frame, {"states": number, "row": row}])
+        for number, (states, weights) in enumerate(blends):
+            tensors[f"text.{number}"] = states
+            if weights:
+                tensors[f"weights.{number}"] = torch.stack(weights)
         tracks: dict[str, Any] = {}
         for name, entries in self.tracks.items():
             rows = tracks[name] = []
-            for i, (frame, track) in enumerate(entries):
+            for i, (frame, track) in enumerate(_from(entries, self.base)):
                 key = None
                 if track.frames is not None:
                     key = f"track.{name}.{i}"
@@ -150,11 +167,14 @@ class Snapshot:
                     wave = f"wave.{name}.{i}"
                     tensors[wave] = track.wave
                 rows.append([frame, key, track.start, track.loop, wave, track.rate])
+            tracks[name] = _changes(rows)
         head = {
             "format": FORMAT,
             "numbers": {name: getattr(self, name) for name in _NUMBERS},
             "texts": texts,
-            "samplings": [[frame, asdict(sampling)] for frame, sampling in self.samplings],
+            "samplings": [
+                [frame, asdict(sampling)] for frame, sampling in _changes(_from(self.samplings, self.base))
+            ],
             "tracks": tracks,
             "codec": self.codec,
         }
@@ -168,7 +188,7 @@ class Snapshot:
             tensors = load(data)
             size = int.from_bytes(data[:8], "little")
             head = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["snapshot"])
-            if head["format"] != FORMAT:
+            if head["format"] not in READABLE:
                 raise ValueError(f"format {head['format']} instead of {FORMAT}")
             return cls(
                 **head["numbers"],
@@ -178,7 +198,7 @@ class Snapshot:
                 ),
                 controls=tensors["controls"],
                 texts=tuple(
-                    (int(frame), _states(tensors, text["states"]) if isinstance(text, dict) else text)
+                    (int(frame), _states(tensors, text) if isinstance(text, dict) else text)
                     for frame, text in head["texts"]
                 ),
                 samplings=tuple((int(frame), Sampling(**fields)) for frame, fields in head["samplings"]),
@@ -201,8 +221,27 @@ class Snapshot:
             ) from error
 
 
-def _states(tensors: Mapping[str, Tensor], number: int) -> TextStates:
-    return TextStates(None, tensors[f"text.{number}"], tensors.get(f"weights.{number}"))
+def _states(tensors: Mapping[str, Tensor], text: Mapping[str, int | None]) -> TextStates:
+    number = text["states"]
+    weights = tensors.get(f"weights.{number}")
+    if weights is not None and "row" in text:  # since format 3
+        weights = None if text["row"] is None else weights[text["row"]]
+    return TextStates(None, tensors[f"text.{number}"], weights)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one is other or (one.shape == other.shape and torch.equal(one, other))
+
+
+def _from(entries: Sequence[Entry], base: int) -> Sequence[Entry]:
+    """(first frame, value): those that hold at frame `base` or later."""
+    last = max((i for i, entry in enumerate(entries) if entry[0] <= base), default=0)
+    return entries[last:]
+
+
+def _changes(entries: Sequence[Entry]) -> list[Entry]:
+    """Without those that differ from the one before in their frame only: one that moves repeats the rest."""
+    return [entry for i, entry in enumerate(entries) if not i or entry[1:] != entries[i - 1][1:]]
 
 
 def _track(

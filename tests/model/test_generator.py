@@ -322,6 +322,29 @@ def test_a_snapshot_carries_on_identically_in_a_fresh_stream(model, frames):
         assert torch.equal(fresh.tokens, g.tokens[:, fresh.first_frame :])
 
 
+def test_a_snapshot_amid_a_ride_stays_small_and_carries_on_identically(model):
+    """A point that moves on a plane gives another blend of the same prompts every other frame."""
+    g, plain = (model.stream("piano", seed=11, max_rewind=5) for _ in range(2))
+    for frame in range(0, 120, 2):
+        g.set(model.blend({"piano": 1.0 + frame, "dark strings": 2.0, "drums": 0.5 + 0.1 * frame}))
+        for stream in (g, plain):
+            run(stream, 2)
+    saved = g.snapshot(exact=True)
+    data, least = saved.to_bytes(), len(plain.snapshot(exact=True).to_bytes())
+    again = Snapshot.from_bytes(data)
+    held = [(frame, text) for frame, text in saved.texts if frame >= saved.base]
+    assert len(held) > 20
+    for (frame, text), (other_frame, other) in zip(held, again.texts[-len(held) :], strict=True):
+        assert frame == other_frame
+        assert torch.equal(text.states, other.states) and torch.equal(text.weights, other.weights)
+    states = held[0][1].states.nbytes
+    assert len(data) < least + 3 * states + 400 * len(held)  # not the prompts' states once for each move
+    expected = run(g, 30)
+    fresh = model.stream(seed=0, sampling=OFF)
+    fresh.restore(again)
+    assert torch.equal(run(fresh, 30), expected)
+
+
 def test_a_snapshot_in_the_same_process_keeps_functions_and_is_not_changed_by_what_follows(model):
     g = model.stream("piano", seed=11, beat=beat, max_rewind=20)
     run(g, 20)
