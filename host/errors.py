@@ -76,3 +76,9 @@ def _one_line(text: str) -> str:
     """The text on one line, at most 400 characters, so that three lines stay three lines."""
     flat = " ".join(text.split())
     return flat if len(flat) <= 400 else flat[:397] + "..."
+
+
+def sentences(*parts: str) -> str:
+    """What happened, what still works, what to do, as one line to be read: each part a sentence."""
+    kept = [part.strip() for part in parts if part.strip()]
+    return " ".join(part[0].upper() + part[1:] + ("" if part[-1] in ".!?" else ".") for part in kept)

@@ -389,6 +389,6 @@ class BridgeClient(Events):
             self.losses += 1
             if self._told:
                 return  # the host lives and has said why no music comes: one story is enough
-            still = "What was made so far plays and then fades out; the DAW goes on."
+            still = "What was made so far plays and then fades out; all else goes on."
             do = "Nothing: it is connected again by itself. If that fails, start the host again."
             self.faults.append(wire.Fault(Code.LOST, "error", what, still, do))

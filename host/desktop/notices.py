@@ -8,6 +8,7 @@ from PySide6.QtGui import QFontMetricsF, QKeyEvent, QMouseEvent, QPainter
 from descant.host.desktop.part import Part, frame, lines
 from descant.host.desktop.theme import BOLD, LEFT, RIGHT, Style, font
 from descant.host.edge import stage_words as words
+from descant.host.errors import sentences
 
 KEPT = 50
 
@@ -48,7 +49,7 @@ class Notices(Part):
     def _describe(self) -> None:
         notice = self._shown()
         self.setAccessibleDescription(
-            " ".join((notice.what, notice.still, notice.do)) if notice else "nothing to tell"
+            sentences(notice.what, notice.still, notice.do) if notice else "nothing to tell"
         )
         self.update()
 

@@ -30,6 +30,7 @@ from descant.host.transport import Timeline
 Wave = npt.NDArray[np.float32]
 MODULE = "descant.host.edge.audio_process"
 PAST_SECONDS = 60.0  # of the input that are always remembered
+BACK_SECONDS = 2.0  # of sound after a process was replaced, and it is said to be back
 HUNG_SECONDS = 0.6  # without a turn of its main loop it is killed
 STARTING_SECONDS = 8.0
 LOOKING_SECONDS = 4.0  # a client of a server that is just starting may wait for ever
@@ -80,6 +81,7 @@ class AudioServer:
         self._timeline: Timeline | None = None
         self._in_a_row = 0
         self._closed = False
+        self._lost_at: float | None = None  # when a process was last replaced, until sound is back
         self._spare: subprocess.Popen[bytes] | None = None  # loading takes most of the time of a start
         self._process = self._started()
         self._began = self._beaten = time.monotonic()
@@ -122,6 +124,9 @@ class AudioServer:
         if self._process.poll() is None and silent <= patience and looking <= LOOKING_SECONDS:
             if self._spare is None and self.memory.blocks:
                 self._spare = self._spawned()
+            if self._lost_at is not None and self.memory.sounding and now - self._lost_at > BACK_SECONDS:
+                self._lost_at = None
+                self.said.append(("Sound is back.", "Loops are where they were.", "Nothing need be done."))
             return
         rest = RESTS[min(self._in_a_row, len(RESTS) - 1)]
         if self._process.poll() is None:
@@ -129,13 +134,15 @@ class AudioServer:
             self._process.wait()
         if now - self._began < rest:
             return
-        self.said.append(
-            (
-                "The audio device stopped, or its process died.",
-                "Loops keep their place, and the music goes on being made.",
-                "Nothing: it comes back by itself when the device does.",
+        if self._lost_at is None:  # once, however often it is tried
+            self.said.append(
+                (
+                    "The audio device stopped, or its process died.",
+                    "Loops keep their place, and the music goes on being made.",
+                    "Nothing: it comes back by itself when the device does.",
+                )
             )
-        )
+        self._lost_at = now
         self.restarts += 1
         self._replace("the audio process was replaced")
 
@@ -200,6 +207,7 @@ class AudioServer:
             stdout=subprocess.PIPE,
             pass_fds=(self.memory.descriptor,),
             bufsize=0,
+            process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for the owner, who ends it
         )
 
     def _let_go(self, process: subprocess.Popen[bytes]) -> None:

@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 from descant.host.edge.preset_files import choose_preset
-from descant.host.edge.settings import stage_endpoint
+from descant.host.edge.settings import stage_endpoint, takes_folder
 from descant.host.edge.stage import StageOrder
 from descant.host.edge.stage_process import Start, start_stage
 from descant.host.errors import HostError
 from descant.plugin_bridge.place import listens
+
+OPTIONS = (
+    *("preset", "seed", "rate", "block", "endpoint", "model", "threads", "presets", "devices", "midi"),
+    "controllers",
+)
 
 
 def run(order: StageOrder, stage: str, theme: str | None, scale: int | None, takes: Path) -> None:
@@ -41,6 +46,20 @@ def run(order: StageOrder, stage: str, theme: str | None, scale: int | None, tak
         if not listens(endpoint) and all(process.poll() is not None for process in started):
             started.append(start_stage(Start(endpoint, order)))
 
+    if listens(endpoint):
+        asked = [name for name in OPTIONS if getattr(order, name) != getattr(StageOrder(), name)]
+        if order.takes != str(takes_folder().absolute()):
+            asked.append("takes")
+        if asked:
+            print(
+                "A stage plays already, and the window shows that one. What you asked for is not used: "
+                f"{', '.join(sorted(asked))}. End it with Ctrl+Q in the window, then start again.",
+                file=sys.stderr,
+            )
+    elif order.model not in (StageOrder().model, "tiny"):
+        from descant.model.checkpoints import read_spec
+
+        read_spec(order.model)  # a stage without its model could only be ended again
     revive()
     again = app.run(endpoint, revive, prefs_file(), takes, theme, scale)
     if again:  # Qt takes a scale once in a process's life

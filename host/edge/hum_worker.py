@@ -42,7 +42,10 @@ class HumWorker:
         self.starts += 1
         self._asked = SimpleQueue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for the owner, who ends it
         )
         for run in (self._write, self._read):
             threading.Thread(target=run, args=(self._process, self._asked), daemon=True).start()

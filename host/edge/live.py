@@ -28,7 +28,7 @@ from descant.host.edge.recall import RecallingClient
 from descant.host.edge.recording import Recording
 from descant.host.edge.take_player import TakePlayer
 from descant.host.edge.terminal_keys import KEYS
-from descant.host.errors import HostError, LooperError
+from descant.host.errors import HostError, LooperError, sentences
 from descant.host.events import TransportEvent, Wave
 from descant.host.knobs import LONG_REST_SECONDS, REST_SECONDS, Knobs, Wished
 from descant.host.learn_keys import LearnKeys
@@ -370,7 +370,7 @@ class Live:
             fault = client.faults.popleft()
             if fault.severity == "error":
                 self._slot_shown = "error"
-            self._say(f"{fault.what} {fault.still} {fault.do}")
+            self._say(sentences(fault.what, fault.still, fault.do))
         if client.meters:
             meter = client.meters[-1]
             short = meter.real_time_factor > 0 and meter.lead_ms < SHORT_LEAD_MS

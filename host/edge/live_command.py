@@ -5,9 +5,12 @@ seconds.
 from __future__ import annotations
 
 import gc
+import signal
 import sys
+import threading
 import time
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +77,7 @@ def run(request: LiveRequest) -> None:
     for error in broken:
         say(str(error))
     with ExitStack() as stack:
+        stack.enter_context(ended_as_by_ctrl_c())
         clock = MidiClock(request.clock_out) if request.clock_out else None
         if clock is not None:
             stack.callback(clock.close)
@@ -138,6 +142,10 @@ def run(request: LiveRequest) -> None:
         keys = stack.enter_context(TerminalKeys())
         if keys.open:
             say(HELP)
+        missing, there = ports.missing()
+        for name in missing:
+            among = f"there are {', '.join(there)}" if there else "there is none now"
+            say(f"No MIDI port is called {name!r}: {among}. All else plays. It is opened when it comes.")
         print("playing", flush=True)
         if request.prompt:
             client.prompt(request.prompt, 0)
@@ -178,6 +186,26 @@ def run(request: LiveRequest) -> None:
             + (f", {ports.lost} messages left out" if ports.lost else ""),
             file=sys.stderr,
         )
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """What a system, or the window of a terminal, ends it with ends it as Ctrl-C does: takes are closed, and
+    the terminal is as it was."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough
+        raise KeyboardInterrupt
+
+    before = [(number, signal.signal(number, interrupt)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _write_trace(trace: MidiTrace, path: Path) -> None:

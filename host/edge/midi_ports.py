@@ -96,6 +96,16 @@ class MidiPorts:
                     self._outputs[name] = output
         return came, went
 
+    def missing(self) -> tuple[list[str], list[str]]:
+        """(what is wanted of which no port there is now, the ports there are)."""
+        there: list[str] = []
+        with suppress(Exception):  # no MIDI system, which looks tell of
+            self._probe = self._probe or self._system()
+            there = self._probe[0].get_ports()
+        return [
+            name for name in self._wanted if not any(name.lower() in port.lower() for port in there)
+        ], there
+
     def take(self, most: int = 1 << 30) -> list[Came]:
         """What has come: (seconds of the monotonic clock, port, message), in order; at most so many."""
         self._fetch()

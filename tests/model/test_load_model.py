@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from descant.model import ModelError, load_model, tiny_model
 from descant.model.checkpoints import load_codec, read_spec
 from descant.model.checkpoints.embedded import load_folder
+from descant.model.kernels.build import load
 
 
 def write(folder, model):
@@ -90,9 +91,14 @@ def test_missing_and_damaged_files_are_named(folder, name):
         load_folder(folder)
 
 
-def test_the_kernel_is_half_precision_unless_asked_otherwise(folder, monkeypatch):
+def test_the_kernel_is_half_precision_unless_asked_otherwise(folder, monkeypatch, tmp_path):
     monkeypatch.delenv("DESCANT_KERNEL", raising=False)
-    assert load_folder(folder).lm.kernel == "fp16"
+    native = load().handle is not None
+    assert load_folder(folder).lm.kernel == ("native-fp16" if native else "fp16")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("DESCANT_CACHE", str(tmp_path))
+        assert load_folder(folder).lm.kernel == "fp16"  # nobody waits for a compiler
+        assert not list(tmp_path.iterdir())
     monkeypatch.setenv("DESCANT_KERNEL", "int8")
     assert load_folder(folder).lm.kernel == "int8"
     assert load_folder(folder, "fp32").lm.kernel == "fp32"
