@@ -82,7 +82,7 @@ class Devices(QWidget):
         if view.device and view.device_rate:
             plays += f" at {view.device_rate / 1000:g} kHz"
         _say(self._plays, plays)
-        _say(self._ports, "\n".join(view.ports) or "none; one that is plugged in is found by itself")
+        _say(self._ports, "\n".join(view.ports) or "none; plug one in")
         if self.tone.isChecked() != view.tone and not self.tone.isDown():
             self.tone.setChecked(view.tone)
 

@@ -19,15 +19,24 @@ LOOK_MS = 33
 SILENT_SECONDS = 0.6
 GONE_SECONDS = 2.0
 REVIVE_SECONDS = 6.0
+REPLACED = words.Notice(
+    0,
+    "warning",
+    "The stage ended, and another one was started in its place.",
+    "Takes are kept. Loops, and what was chosen since the window was opened, are lost.",
+    "Choose the preset again, and record or capture the loops anew.",
+)
 
 
 class StageLink(QObject):
     """revive: starts a stage if none listens; returns at once. viewed: how things stand. gone: the stage has
-    not answered for a while; viewed is next when it is back. dropped: words that could not be told.
+    not answered for a while; viewed is next when it is back. replaced: another stage answers, which has none
+    of the loops. dropped: words that could not be told.
     """
 
     viewed = Signal(object)
     gone = Signal()
+    replaced = Signal()
 
     def __init__(self, endpoint: str, revive: Callable[[], object] | None = None) -> None:
         super().__init__()
@@ -108,6 +117,7 @@ class StageLink(QObject):
             self.furniture = view.furniture
         if view.loops_version < self._loops:
             self.outlines.clear()  # another stage
+            self.replaced.emit()
         self._loops = view.loops_version
         self.outlines.update(view.outlines)
         return view

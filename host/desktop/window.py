@@ -26,7 +26,7 @@ from descant.host.desktop.dash import GONE, Dash
 from descant.host.desktop.devices import Devices
 from descant.host.desktop.hum import HumPage
 from descant.host.desktop.keys import Keys
-from descant.host.desktop.link import StageLink
+from descant.host.desktop.link import REPLACED, StageLink
 from descant.host.desktop.loops import LoopStrip
 from descant.host.desktop.meters import Meters
 from descant.host.desktop.midi import MidiPage
@@ -140,6 +140,7 @@ class Window(QWidget):
     def _connect(self) -> None:
         self.link.viewed.connect(self.show_view)
         self.link.gone.connect(lambda: self.show_view(GONE))
+        self.link.replaced.connect(lambda: self.notices.tell(REPLACED))
         self.pads.pressed.connect(self.play)
         self.loops.asked.connect(lambda number, action: self.act(f"loop {number + 1} {action}"))
         self.surface.moved.connect(self._move)
