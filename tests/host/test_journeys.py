@@ -240,7 +240,7 @@ def test_a_dense_ride_at_half_speed_leaves_no_hole(client):
     assert player.epoch >= 2
 
 
-@settings(max_examples=6, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(
     speed=st.sampled_from([(1, 480), (1, 640), (3, 960), (6, 480)]),
     moves=st.lists(

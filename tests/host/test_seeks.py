@@ -239,7 +239,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(moves, st.sampled_from(["pads", "free"]), st.booleans())
 def test_after_any_seeks_music_sounds_within_the_lead(client, moves, preset, transport):
     player = client(seconds=12, slices=10, preset=preset, block=960)

@@ -26,7 +26,7 @@ BLOCK = 480
 pytestmark = pytest.mark.skipif(load().handle is None, reason=f"no native library: {load().reason}")
 
 
-@pytest.fixture(scope="module", params=[pytest.param("native-fp32", marks=pytest.mark.slow), "native-int8"])
+@pytest.fixture(scope="module", params=["native-fp32", "native-int8"])
 def native(request):
     torch.set_num_threads(1)
     model = tiny_model()

@@ -54,7 +54,7 @@ def test_steps_equal_the_whole_around_the_ring_and_after_rewinds(shape, dtype, t
 
 
 @given(walk=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=6), windowed=st.booleans())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_walk_of_steps_prefills_texts_and_rewinds_stays_on_the_whole(walk, windowed):
     lm = make_lm(**({"positions": "rope", "context": 11} if windowed else {}))
     tokens, inputs = make_inputs(lm, 2, 90)

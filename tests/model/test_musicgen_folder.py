@@ -88,7 +88,7 @@ def refused(folder: Path, **options: Any) -> ModelError:
     return error.value
 
 
-@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_stands_in_a_config_it_loads_or_is_refused(text_folder: Path, data: st.DataObject) -> None:
     path = text_folder / "config.json"
@@ -343,7 +343,7 @@ def test_weights_that_are_not_numbers_are_refused(text_folder: Path) -> None:
     assert "decoder.lm_heads.1.weight holds values that are not numbers" in refused(text_folder).what
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_cut_or_flipped_files_never_half_load(text_folder: Path, data: st.DataObject) -> None:
     """A cut file is refused; a flipped bit of the header, too, unless it is harmless. Of a flipped bit of the
