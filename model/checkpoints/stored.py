@@ -22,7 +22,14 @@ from descant.model.checkpoints.weights_only import read_pickle
 from descant.model.errors import ModelError
 from descant.model.kernels.device import DeviceWeights
 from descant.model.kernels.native import NativeWeights
-from descant.model.lm.linear import DeviceKernel, NativeKernel, check_kernel, is_device, is_native
+from descant.model.lm.linear import (
+    DeviceKernel,
+    NativeKernel,
+    check_kernel,
+    is_device,
+    is_native,
+    runs_columns,
+)
 from descant.model.lm.music_lm import MusicLm
 from descant.model.lm.transformer import Layer
 from descant.model.spec import LmSpec
@@ -81,7 +88,7 @@ def build_lm(
     known = check_kernel(kernel)
     lm.row_offsets = torch.arange(spec.n_codebooks) * (spec.cardinality + 1)
     lm.eval().requires_grad_(False)
-    if is_native(known) or is_device(known):
+    if runs_columns(known):
         _pack(lm, known, table, stored, extra or {}, source, digest)
         return lm
     tensors = taken(table, stored) | dict(extra or {})

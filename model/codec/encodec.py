@@ -19,7 +19,7 @@ from descant.model.errors import ModelError
 from descant.model.kernels.build import load
 from descant.model.kernels.frame import FrameDecoder
 from descant.model.kernels.frame_plan import fits
-from descant.model.lm.linear import check_kernel, is_device, is_native
+from descant.model.lm.linear import check_kernel, is_native, runs_columns
 from descant.model.spec import CodecSpec
 
 
@@ -73,7 +73,7 @@ class Encodec(EncodecParts):
         go on as they were. Raises ModelError if there is no such kernel, here or anywhere.
         """
         known = check_kernel(kernel)
-        if not is_native(known) and not (is_device(known) and load().handle is not None):
+        if not is_native(known) and (not runs_columns(known) or load().handle is None):
             self._native = None
         elif fits(self.decoder):
             self._native = FrameDecoder(self.decoder, half=known != "native-fp32")

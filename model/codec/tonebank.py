@@ -20,7 +20,7 @@ from descant.model.codec.tone_synthesis import ToneSynthesis
 from descant.model.codec.wide_linear import WideLinear
 from descant.model.kernels.build import load
 from descant.model.kernels.tones import TonesRunner, fits
-from descant.model.lm.linear import Kernel, check_kernel, is_device, is_native, torch_kernel
+from descant.model.lm.linear import Kernel, check_kernel, runs_columns, torch_kernel
 from descant.model.spec import CodecSpec
 
 KERNEL = 7
@@ -191,7 +191,7 @@ class TonebankCodec(nn.Module):
         """The decoder's weights as streams use them, packed when first asked for (and see train)."""
         if self._runner is None:
             kernel = self._kernel
-            if (is_native(kernel) or is_device(kernel)) and fits(self.decoder) and load().handle is not None:
+            if runs_columns(kernel) and fits(self.decoder) and load().handle is not None:
                 self._runner = TonesRunner(self.decoder, self.synthesis, half=kernel != "native-fp32")
             else:
                 self._runner = DecoderRunner(self.decoder, self.synthesis, torch_kernel(kernel))

@@ -74,6 +74,11 @@ def is_device(kernel: Kernel) -> TypeGuard[DeviceKernel]:
     return kernel in DEVICE_KERNELS
 
 
+def runs_columns(kernel: Kernel) -> TypeGuard[NativeKernel | DeviceKernel]:
+    """Whether a kernel runs whole columns, natively or on a GPU, from weights packed once for all."""
+    return is_native(kernel) or is_device(kernel)
+
+
 def torch_kernel(kernel: Kernel) -> TorchKernel:
     """The kernel of single layers beside a native or GPU one: exact for exact, half for narrower weights."""
     for known in KERNELS:

@@ -17,7 +17,7 @@ from descant.model.errors import ModelError
 from descant.model.kernels.device import DeviceWeights
 from descant.model.kernels.native import MAX_ROWS, NativeWeights
 from descant.model.lm.inputs import LmInputs, check_control_names, prefix_control, stack_controls
-from descant.model.lm.linear import Kernel, check_kernel, is_device, is_native, torch_kernel
+from descant.model.lm.linear import Kernel, check_kernel, is_device, is_native, runs_columns, torch_kernel
 from descant.model.lm.positions import rope_table, sinusoidal
 from descant.model.lm.step import LmState, StepRunner, TextMemory, text_memory
 from descant.model.lm.transformer import Layer, band_mask, init_linear
@@ -368,7 +368,7 @@ class MusicLm(nn.Module):
             if known != self._kernel:
                 raise self._not_there()
             return
-        self._runner = self._pack(known) if is_native(known) or is_device(known) else None
+        self._runner = self._pack(known) if runs_columns(known) else None
         self._kernel = known
 
     def _not_there(self) -> ModelError:
